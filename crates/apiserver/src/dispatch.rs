@@ -1,0 +1,121 @@
+//! From an authorized request to the code that answers it: paths, reviews, objects, and what is below objects.
+
+use crate::{
+    answer::{self, Body, Reply},
+    api::Api,
+    attributes::Attributes,
+    call::{Call, Target},
+    discovery, health, metrics, openapi, review, subresource,
+    verb::{create, delete, list, patch, update, watch},
+};
+use http::{StatusCode, request::Parts};
+use object::Status;
+
+/// Whether the request is a stream to a container or proxied: no time limit, no negotiation.
+pub(crate) fn is_stream(attributes: &Attributes) -> bool {
+    attributes.resource == "pods"
+        && matches!(attributes.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy")
+}
+
+/// Answers an authorized request.
+pub(crate) async fn dispatch(api: &Api, call: &Call, parts: Parts, body: Body) -> Reply {
+    if !call.attributes.is_resource() {
+        return path(api, call);
+    }
+    if let Some(review) = review::find(&call.attributes) {
+        let body = answer::read(body).await?;
+        return review::answer(api, call, review, &body);
+    }
+    let target = target(api, &call.attributes)?;
+    if !call.attributes.subresource.is_empty() {
+        return subresource::answer(api, call, &target, parts, body).await;
+    }
+    let unsupported =
+        || Status::method_not_allowed(target.kind.group, target.kind.plural, call.attributes.verb);
+    let verb = call.attributes.verb;
+    // A PUT or PATCH is for one object, a POST for none.
+    let misplaced = match verb {
+        "update" | "patch" => target.name.is_empty(),
+        "create" => !target.name.is_empty(),
+        _ => false,
+    };
+    if misplaced || !target.kind.verbs.contains(&verb) {
+        return Err(unsupported());
+    }
+    match verb {
+        "get" => list::get(api, call, &target).await,
+        "list" => list::list(api, call, &target).await,
+        "watch" => watch::watch(api, call, &target).await,
+        verb => {
+            check_scope(&target)?;
+            let body = answer::read(body).await?;
+            match verb {
+                "create" => create::create(api, call, &target, &body).await,
+                "update" => update::update(api, call, &target, None, &body).await,
+                "patch" => patch::patch(api, call, &target, None, &body).await,
+                "delete" => delete::delete(api, call, &target, &body).await,
+                "deletecollection" => delete::collection(api, call, &target, &body).await,
+                _ => Err(unsupported()),
+            }
+        }
+    }
+}
+
+/// An object with a namespace is written in its namespace.
+fn check_scope(target: &Target) -> Result<(), Status> {
+    if target.kind.namespaced && target.namespace.is_empty() {
+        return Err(Status::method_not_allowed(
+            target.kind.group,
+            target.kind.plural,
+            "a write without namespace",
+        ));
+    }
+    Ok(())
+}
+
+fn target(api: &Api, attributes: &Attributes) -> Result<Target, Status> {
+    let Attributes { group, version, resource, namespace, name, .. } = attributes;
+    let kind = object::kind(group, version, resource).ok_or_else(Status::no_such_resource)?;
+    // An escaped slash would reach into another namespace's keys.
+    if [namespace, name].iter().any(|part| part.contains('/')) {
+        return Err(Status::no_such_resource());
+    }
+    // For authorization a namespace is in itself; as an object it is in none.
+    let namespace = if kind.namespaced { namespace.clone() } else { String::new() };
+    if !kind.namespaced && !attributes.namespace.is_empty() && kind.kind != "Namespace" {
+        return Err(Status::no_such_resource());
+    }
+    Ok(Target { kind, shelf: api.cache.shelf(kind).clone(), namespace, name: name.clone() })
+}
+
+fn path(api: &Api, call: &Call) -> Reply {
+    let path = call.attributes.path.as_str();
+    if !matches!(call.attributes.verb, "get" | "head") {
+        return Err(Status::method_not_allowed("", path, call.attributes.verb));
+    }
+    if let Some(reply) = health::answer(api, call, path) {
+        return reply;
+    }
+    if let Some(reply) = discovery::answer(call, path) {
+        return reply;
+    }
+    match path.trim_matches('/') {
+        "metrics" => Ok(metrics::answer(api)),
+        "" => {
+            let paths = [
+                "/api",
+                "/apis",
+                "/healthz",
+                "/livez",
+                "/metrics",
+                "/openapi/v2",
+                "/openapi/v3",
+                "/readyz",
+                "/version",
+            ];
+            crate::shape::value(call, StatusCode::OK, &serde_json::json!({"paths": paths}))
+        }
+        below if below.starts_with("openapi/") => openapi::answer(call, path),
+        _ => Err(Status::no_such_resource()),
+    }
+}

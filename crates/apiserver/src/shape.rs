@@ -1,0 +1,135 @@
+//! Objects and lists in the form that the client asked for: as they are, as a Table, or as their metadata alone.
+//! The plain form copies cached bytes and parses nothing.
+
+use crate::{
+    answer::{self, Reply},
+    cache::Item,
+    call::Call,
+    media::{Media, Shape},
+};
+use bytes::Bytes;
+use http::StatusCode;
+use object::{Kind, Status, table};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use std::{fmt::Write, sync::Arc};
+
+#[derive(Deserialize)]
+struct MetadataOnly<'a> {
+    #[serde(borrow)]
+    metadata: &'a RawValue,
+}
+
+/// The metadata of an object's bytes as a PartialObjectMetadata, without parsing the object.
+pub(crate) fn metadata_only(bytes: &[u8]) -> Bytes {
+    let metadata = serde_json::from_slice::<MetadataOnly<'_>>(bytes).map(|own| own.metadata.get());
+    let metadata = metadata.unwrap_or("{}");
+    format!(r#"{{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{metadata}}}"#)
+        .into()
+}
+
+/// One object in the shape asked for.
+pub(crate) fn object(call: &Call, kind: &Kind, code: StatusCode, bytes: Bytes) -> Reply {
+    let bytes = match call.media.shape {
+        Shape::Object => bytes,
+        Shape::Metadata => metadata_only(&bytes),
+        Shape::Table => {
+            let value: Value = serde_json::from_slice(&bytes).map_err(Status::internal)?;
+            let metadata = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
+            table_of(call, kind, std::iter::once(&value), metadata, true)?.to_string().into()
+        }
+    };
+    send(call.media, code, bytes)
+}
+
+/// What a list says of itself.
+#[derive(Debug, Default)]
+pub(crate) struct ListMeta {
+    pub(crate) revision: u64,
+    pub(crate) next: Option<String>,
+    pub(crate) remaining: Option<usize>,
+}
+
+impl ListMeta {
+    fn to_json(&self) -> Value {
+        let mut metadata = json!({"resourceVersion": self.revision.to_string()});
+        if let Some(next) = &self.next {
+            metadata["continue"] = next.as_str().into();
+        }
+        if let Some(remaining) = self.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+        metadata
+    }
+}
+
+/// A list in the shape asked for.
+pub(crate) fn list(call: &Call, kind: &Kind, items: &[Arc<Item>], meta: &ListMeta) -> Reply {
+    let bytes = match call.media.shape {
+        Shape::Object => {
+            joined(kind.list_kind, kind.api_version, meta, items.iter().map(|i| i.bytes.clone()))
+        }
+        Shape::Metadata => {
+            let rows = items.iter().map(|item| metadata_only(&item.bytes));
+            joined("PartialObjectMetadataList", "meta.k8s.io/v1", meta, rows)
+        }
+        Shape::Table => {
+            let values: Vec<Value> = items.iter().map(|item| item.value()).collect();
+            table_of(call, kind, values.iter(), meta.to_json(), true)?.to_string().into()
+        }
+    };
+    send(call.media, StatusCode::OK, bytes)
+}
+
+fn joined(
+    list_kind: &str,
+    api_version: &str,
+    meta: &ListMeta,
+    items: impl ExactSizeIterator<Item = Bytes>,
+) -> Bytes {
+    let mut out = String::with_capacity(128);
+    let metadata = meta.to_json();
+    write!(out, r#"{{"kind":"{list_kind}","apiVersion":"{api_version}","metadata":{metadata},"items":["#)
+        .expect("writing into a string cannot fail");
+    let mut out = out.into_bytes();
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&item);
+    }
+    out.extend_from_slice(b"]}");
+    out.into()
+}
+
+/// Objects as a Table; `headers` false leaves the column definitions out, as later watch events do.
+pub(crate) fn table_of<'a>(
+    call: &Call,
+    kind: &Kind,
+    objects: impl Iterator<Item = &'a Value>,
+    metadata: Value,
+    headers: bool,
+) -> Result<Value, Status> {
+    let include = table::Include::parse(call.query.get("includeObject"))?;
+    Ok(table::render(kind, objects, metadata, include, headers, call.now))
+}
+
+/// Sends JSON bytes as JSON, indented JSON, or YAML.
+pub(crate) fn send(media: Media, code: StatusCode, bytes: Bytes) -> Reply {
+    if !media.yaml && !media.pretty {
+        return Ok(answer::json_bytes(code, bytes));
+    }
+    let value: Value = serde_json::from_slice(&bytes).map_err(Status::internal)?;
+    if media.yaml {
+        let text = object::yaml::print(&value).map_err(Status::internal)?;
+        return Ok(answer::typed(code, "application/yaml", answer::full(text)));
+    }
+    let mut text = serde_json::to_vec_pretty(&value).map_err(Status::internal)?;
+    text.push(b'\n');
+    Ok(answer::json_bytes(code, text))
+}
+
+/// A value that no kind of the table describes, such as a review or a Scale.
+pub(crate) fn value(call: &Call, code: StatusCode, value: &Value) -> Reply {
+    send(call.media, code, value.to_string().into())
+}

@@ -1,0 +1,126 @@
+//! What the server does unasked: Events end after an hour, and history in the store ends after some minutes. Sleeps
+//! until there is something to do, so that an idle server stays idle.
+
+use crate::{api::Api, cache::Item};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+use store::{Expect, Op};
+use tokio::{task::JoinSet, time::Instant};
+
+/// How long an Event is kept after its last change; upstream's default.
+const EVENT_LIFE: Duration = Duration::from_secs(3600);
+/// Events that end within this time of another are removed along with it.
+const EVENT_SLACK: Duration = Duration::from_secs(60);
+/// How long the store remembers what was; upstream's interval of compaction.
+const HISTORY: Duration = Duration::from_secs(300);
+
+/// Starts the chores; they end when the set is dropped.
+pub(crate) fn start(api: &Arc<Api>) -> JoinSet<()> {
+    let mut chores = JoinSet::new();
+    chores.spawn(end_events(Arc::downgrade(api), EVENT_LIFE, EVENT_SLACK));
+    chores.spawn(end_history(Arc::downgrade(api), HISTORY));
+    chores
+}
+
+async fn end_events(api: Weak<Api>, life: Duration, slack: Duration) {
+    let Some(mut notices) = api.upgrade().map(|api| api.cache.resource("", "events").subscribe()) else {
+        return;
+    };
+    loop {
+        notices.borrow_and_update();
+        let Some(oldest) = api.upgrade().map(|api| api.cache.resource("", "events").all("")) else { return };
+        let oldest = oldest.iter().map(|item| item.since).min();
+        match oldest {
+            // The oldest only gets younger by itself, so changes need not wake this.
+            Some(oldest) => tokio::time::sleep_until(oldest + life).await,
+            None if notices.changed().await.is_err() => return,
+            None => continue,
+        }
+        let Some(api) = api.upgrade() else { return };
+        remove_expired(&api, life, slack).await;
+    }
+}
+
+async fn remove_expired(api: &Api, life: Duration, slack: Duration) {
+    let now = Instant::now();
+    let ended = |item: &Arc<Item>| item.since + life <= now + slack;
+    let events = api.cache.resource("", "events").all("");
+    for item in events.into_iter().filter(ended) {
+        let expect = Expect::Modified(item.revision);
+        if let Err(why) = api.commit(Op::Delete { key: item.key.clone(), expect }).await {
+            // Changed meanwhile, and so younger; or the store is closing, and this task with it.
+            tracing::debug!(key = %item.key, ?why, "an Event that should end did not");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn end_history(api: Weak<Api>, keep: Duration) {
+    let Some(mut revisions) = api.upgrade().map(|api| api.cache.subscribe()) else { return };
+    while revisions.changed().await.is_ok() {
+        let revision = *revisions.borrow_and_update();
+        tokio::time::sleep(keep).await;
+        let Some(api) = api.upgrade() else { return };
+        if let Err(error) = api.store.compact(revision).await {
+            tracing::warn!(%error, revision, "the store's history could not be compacted");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ApiServer, Config, Identity, full};
+    use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+
+    async fn server() -> Arc<ApiServer> {
+        let random = ring::rand::SystemRandom::new();
+        let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
+        let config = Config::new(store::memory(), key.as_ref().to_vec(), "CA".to_owned());
+        ApiServer::start(config).await.expect("the server starts")
+    }
+
+    async fn post(server: &ApiServer, plural: &str, body: &str) {
+        let request = http::Request::post(format!("/api/v1/namespaces/default/{plural}"));
+        let request = request.extension(Identity::master("test")).body(full(body.to_owned()));
+        let answer = server.handle(request.expect("a request")).await;
+        assert_eq!(answer.status(), 201);
+    }
+
+    #[tokio::test]
+    async fn events_end_and_other_objects_stay() {
+        let server = server().await;
+        let event = r#"{"metadata":{"name":"e"},"involvedObject":{"namespace":"default"},"reason":"r"}"#;
+        let events = server.api().cache.resource("", "events").clone();
+        let mut notices = events.subscribe();
+        let mut chores = JoinSet::new();
+        chores.spawn(end_events(Arc::downgrade(server.api()), Duration::from_millis(20), Duration::ZERO));
+        post(&server, "events", event).await;
+        post(&server, "configmaps", r#"{"metadata":{"name":"m"}}"#).await;
+        let ended = notices.wait_for(|_| events.all("").is_empty());
+        tokio::time::timeout(Duration::from_secs(10), ended)
+            .await
+            .expect("in time")
+            .expect("the server runs");
+        assert_eq!(server.api().cache.resource("", "configmaps").all("default").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn history_ends_only_behind_writes() {
+        let server = server().await;
+        let mut chores = JoinSet::new();
+        chores.spawn(end_history(Arc::downgrade(server.api()), Duration::from_millis(5)));
+        let store = &server.api().store;
+        let compacted = async {
+            let mut count = 0;
+            while store.watch("/", 1).is_ok() {
+                count += 1;
+                post(&server, "configmaps", &format!(r#"{{"metadata":{{"name":"m{count}"}}}}"#)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), compacted).await.expect("history ends");
+    }
+}

@@ -1,0 +1,180 @@
+//! The door itself: reads a request, checks its signature, and hands it to its service. Answers every failure in the
+//! shape that the clients of that service read.
+
+use crate::fault::Fault;
+use crate::reply::{Body, Reply};
+use crate::{dory, lambda, sts};
+use bytes::{Bytes, BytesMut};
+use client::Objects;
+use futures::FutureExt;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+/// The largest request: an archive of 50 MiB in base64 and what belongs to it, the limit that AWS names.
+const REQUEST_BYTES_MAX: usize = 70_167_211;
+
+/// The namespace of the functions that AWS clients see.
+pub(crate) const NAMESPACE: &str = "default";
+
+/// What the door needs.
+pub struct Config {
+    /// The keys that clients sign with.
+    pub credentials: Vec<sigv4::Credentials>,
+    /// Instances, code and logs.
+    pub functions: Arc<functions::Functions>,
+    /// Where function objects are written.
+    pub client: client::kube::Client,
+    /// Such as `us-east-1`.
+    pub region: String,
+    /// Such as `000000000000`.
+    pub account_id: String,
+    /// Where clients reach this door, such as `http://127.0.0.1:4566`: code downloads point there.
+    pub endpoint: String,
+    /// Host and port of the gateway, such as `localhost:8080`: function URLs are served on
+    /// `<id>.lambda-url.<region>.<url_base>`.
+    pub url_base: String,
+}
+
+/// The whole body, if it is not too large.
+async fn read(mut body: Body) -> Result<Bytes, Fault> {
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Fault::bad_content(format!("The request was cut off: {error}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > REQUEST_BYTES_MAX {
+            return Err(Fault::too_large(format!(
+                "Request must be smaller than {REQUEST_BYTES_MAX} bytes for the CreateFunction operation"
+            )));
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes.freeze())
+}
+
+/// The AWS endpoint of dory.
+pub struct Door {
+    pub(crate) config: Config,
+    pub(crate) objects: Objects,
+}
+
+/// A request whose signature held.
+pub(crate) struct Call {
+    pub(crate) parts: Parts,
+    pub(crate) body: Bytes,
+    pub(crate) caller: sigv4::Caller,
+    pub(crate) request_id: String,
+}
+
+/// How errors are spelled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Json,
+    Query,
+}
+
+impl Door {
+    /// Makes the door.
+    pub fn new(config: Config) -> Door {
+        let objects = Objects::new(config.client.clone(), functions::resource());
+        Door { config, objects }
+    }
+
+    /// Answers one request. Never fails: what goes wrong is answered in the shape that the service's clients expect.
+    pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
+        let (parts, body) = request.into_parts();
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let protocol = protocol(&parts);
+        let work = AssertUnwindSafe(self.serve(parts, body, protocol, &request_id)).catch_unwind();
+        let result = work.await.unwrap_or_else(|_| {
+            tracing::error!(request_id, "a request made the AWS door panic");
+            Err(Fault::service("An internal error occurred."))
+        });
+        let mut reply = result.unwrap_or_else(|fault| {
+            tracing::debug!(code = fault.code, message = fault.message, "refused");
+            match protocol {
+                Protocol::Json => fault.json(),
+                Protocol::Query => fault.xml(&request_id),
+            }
+        });
+        if !reply.headers().contains_key("x-amzn-requestid")
+            && let Ok(value) = HeaderValue::from_str(&request_id)
+        {
+            reply.headers_mut().insert("x-amzn-requestid", value);
+        }
+        reply
+    }
+
+    async fn serve(
+        &self,
+        parts: Parts,
+        body: Body,
+        protocol: Protocol,
+        request_id: &str,
+    ) -> Result<Reply, Fault> {
+        let body = read(body).await?;
+        let caller = sigv4::verify(&parts, &body, &|key| self.secret(key), Timestamp::now())
+            .map_err(|error| Fault::signature(&error, protocol == Protocol::Json))?;
+        let call = Call { parts, body, caller, request_id: request_id.to_owned() };
+        if call.parts.uri.path().starts_with(dory::PREFIX) {
+            return dory::serve(self, &call).await;
+        }
+        match call.caller.service.as_str() {
+            "lambda" => lambda::serve(self, &call).await,
+            "sts" => sts::serve(self, &call),
+            other => Err(Fault::unknown_operation(format!(
+                "The service {other:?} is not part of dory. Lambda and STS (GetCallerIdentity) are."
+            ))),
+        }
+    }
+
+    fn secret(&self, access_key_id: &str) -> Option<sigv4::Secret> {
+        let known = self.config.credentials.iter().find(|known| known.access_key_id == access_key_id)?;
+        Some(sigv4::Secret {
+            secret_access_key: known.secret_access_key.clone(),
+            session_token: known.session_token.clone(),
+        })
+    }
+}
+
+/// Guessed before the signature is checked, because a refused signature must be answered too: the query services are
+/// called with forms, or sign for `sts`.
+fn protocol(parts: &Parts) -> Protocol {
+    let header =
+        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let form = header("content-type").starts_with("application/x-www-form-urlencoded");
+    let sts = header("authorization").contains("/sts/aws4_request");
+    let query = parts.uri.query().unwrap_or_default();
+    if form || sts || query.contains("%2Fsts%2F") { Protocol::Query } else { Protocol::Json }
+}
+
+/// The parameters of a query string, decoded.
+pub(crate) fn parameters(query: &str) -> Vec<(String, String)> {
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
+    };
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name), decode(value))
+        })
+        .collect()
+}
+
+impl Call {
+    /// A parameter of the query string.
+    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
+        let all = parameters(self.parts.uri.query().unwrap_or_default());
+        all.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
+    }
+
+    /// A header as text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+}

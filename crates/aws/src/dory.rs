@@ -1,0 +1,47 @@
+//! What AWS has no word for, below `/_dory/`: the archive that `GetFunction` points to, and a function's log. Signed
+//! like everything else.
+
+use crate::door::{Call, Door, NAMESPACE};
+use crate::fault::Fault;
+use crate::reply::{self, Body, Reply};
+use functions::LogQuery;
+use futures::TryStreamExt;
+use http::Method;
+use http_body::Frame;
+use http_body_util::StreamBody;
+
+pub(crate) const PREFIX: &str = "/_dory/";
+
+pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
+    let path = call.parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    let segments: Vec<&str> = path.split('/').collect();
+    match (&call.parts.method, segments.as_slice()) {
+        (&Method::GET, ["code", sha256]) => code(door, sha256).await,
+        (&Method::GET, ["functions", name, "log"]) => log(door, call, name),
+        _ => Err(Fault::unknown_operation(format!("There is nothing at {}", call.parts.uri.path()))),
+    }
+}
+
+async fn code(door: &Door, sha256: &str) -> Result<Reply, Fault> {
+    let missing = || Fault::not_found("The code is not in the code store any more");
+    let path = door.config.functions.code_archive(sha256).ok_or_else(missing)?;
+    let bytes = tokio::fs::read(path).await.map_err(|_| missing())?;
+    Ok(reply::raw(200, "application/zip", bytes))
+}
+
+/// `?tail=N` for the last lines, `?follow=true` to stay, `?namespace=` for functions that `kubectl` made elsewhere.
+fn log(door: &Door, call: &Call, name: &str) -> Result<Reply, Fault> {
+    let lines = match call.parameter("tail") {
+        Some(tail) => {
+            Some(tail.parse().map_err(|_| Fault::invalid_parameter("tail must be a number of lines"))?)
+        }
+        None => None,
+    };
+    let query = LogQuery { lines, follow: call.parameter("follow").as_deref() == Some("true") };
+    let namespace = call.parameter("namespace").unwrap_or_else(|| NAMESPACE.to_owned());
+    let log = door.config.functions.logs(&namespace, name, query);
+    let log = log.ok_or_else(|| Fault::not_found(format!("Function not found: {name}")))?;
+    let frames =
+        log.map_ok(Frame::data).map_err(|error| Box::new(error) as Box<dyn std::error::Error + Send + Sync>);
+    Ok(reply::stream(200, "text/plain; charset=utf-8", Body::new(StreamBody::new(frames))))
+}

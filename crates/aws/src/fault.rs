@@ -1,0 +1,147 @@
+//! One error, in the shape of the protocol that it is answered in: JSON with `x-amzn-ErrorType` for Lambda, XML for the
+//! query services. Codes and statuses are those of the service models.
+
+use crate::reply::{self, Reply};
+use http::HeaderValue;
+use serde_json::json;
+
+/// Whose doing it is; the `Type` of Lambda's errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blame {
+    User,
+    Service,
+}
+
+/// An error as AWS answers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) blame: Blame,
+    /// The `Reason` of a throttled invocation.
+    pub(crate) reason: Option<&'static str>,
+}
+
+impl Fault {
+    fn user(status: u16, code: &'static str, message: impl Into<String>) -> Fault {
+        Fault { status, code, message: message.into(), blame: Blame::User, reason: None }
+    }
+
+    pub(crate) fn invalid_parameter(message: impl Into<String>) -> Fault {
+        Fault::user(400, "InvalidParameterValueException", message)
+    }
+
+    /// What the platform cannot do yet is refused in the words of a parameter that is not accepted.
+    pub(crate) fn unsupported(what: &str) -> Fault {
+        Fault::invalid_parameter(format!("{what} is not supported by dory."))
+    }
+
+    /// A member breaks a constraint of the model.
+    pub(crate) fn validation(member: &str, value: &str, constraint: &str) -> Fault {
+        Fault::user(
+            400,
+            "ValidationException",
+            format!(
+                "1 validation error detected: Value {value} at '{member}' failed to satisfy constraint: {constraint}"
+            ),
+        )
+    }
+
+    pub(crate) fn serialization(message: impl Into<String>) -> Fault {
+        Fault::user(400, "SerializationException", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Fault {
+        Fault::user(404, "ResourceNotFoundException", message)
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> Fault {
+        Fault::user(409, "ResourceConflictException", message)
+    }
+
+    pub(crate) fn precondition(message: impl Into<String>) -> Fault {
+        Fault::user(412, "PreconditionFailedException", message)
+    }
+
+    pub(crate) fn too_large(message: impl Into<String>) -> Fault {
+        Fault::user(413, "RequestTooLargeException", message)
+    }
+
+    pub(crate) fn bad_content(message: impl Into<String>) -> Fault {
+        Fault::user(400, "InvalidRequestContentException", message)
+    }
+
+    pub(crate) fn throttled(message: impl Into<String>, reason: &'static str) -> Fault {
+        Fault { reason: Some(reason), ..Fault::user(429, "TooManyRequestsException", message) }
+    }
+
+    pub(crate) fn unknown_operation(message: impl Into<String>) -> Fault {
+        Fault::user(404, "UnknownOperationException", message)
+    }
+
+    pub(crate) fn denied(message: impl Into<String>) -> Fault {
+        Fault::user(403, "AccessDeniedException", message)
+    }
+
+    pub(crate) fn signature(error: &sigv4::VerifyError, json: bool) -> Fault {
+        Fault::user(error.status(), error.code(json), error.to_string())
+    }
+
+    /// Signed for another region than this one.
+    pub(crate) fn region(signed: &str, ours: &str) -> Fault {
+        let message =
+            format!("Credential should be scoped to a valid region, not '{signed}': this is '{ours}'.");
+        Fault::user(403, "InvalidSignatureException", message)
+    }
+
+    pub(crate) fn service(message: impl Into<String>) -> Fault {
+        let message = message.into();
+        Fault { status: 500, code: "ServiceException", message, blame: Blame::Service, reason: None }
+    }
+
+    /// As Lambda answers: the code in a header, the message in a document. Some shapes of the model spell it `Message`
+    /// and some `message`, and clients read the one that their model names.
+    pub(crate) fn json(&self) -> Reply {
+        let kind = match self.blame {
+            Blame::User => "User",
+            Blame::Service => "Service",
+        };
+        let name = match self.code {
+            "ResourceNotFoundException" | "ServiceException" | "AccessDeniedException" => "Message",
+            _ => "message",
+        };
+        // `__type` is where the clients of the JSON services look for the code; they are told that there is no such
+        // service here, and Lambda's own clients do not mind.
+        let mut document = match self.code {
+            "UnknownOperationException" => json!({ "__type": self.code, "Type": kind, name: self.message }),
+            _ => json!({ "Type": kind, name: self.message }),
+        };
+        if let Some(reason) = self.reason {
+            document["Reason"] = json!(reason);
+        }
+        let mut reply = reply::json(self.status, &document);
+        reply.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(self.code));
+        if self.status == 429 {
+            reply.headers_mut().insert("retry-after", HeaderValue::from_static("0"));
+        }
+        reply
+    }
+
+    /// As the query services answer.
+    pub(crate) fn xml(&self, request_id: &str) -> Reply {
+        let sender = if self.blame == Blame::User { "Sender" } else { "Receiver" };
+        let text = format!(
+            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\n  <Error>\n    <Type>{sender}</Type>\n    \
+             <Code>{}</Code>\n    <Message>{}</Message>\n  </Error>\n  <RequestId>{request_id}</RequestId>\n\
+             </ErrorResponse>\n",
+            self.code,
+            escape_xml(&self.message)
+        );
+        reply::raw(self.status, "text/xml", text)
+    }
+}
+
+fn escape_xml(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}

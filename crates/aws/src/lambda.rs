@@ -1,0 +1,102 @@
+//! The Lambda API: which operation a request is, and one module for each group of them.
+
+mod code;
+mod concurrency;
+mod configuration;
+mod create;
+mod invoke;
+mod name;
+mod object;
+mod permission;
+mod read;
+mod route;
+mod settings;
+mod update;
+mod url;
+
+use crate::door::{Call, Door};
+use crate::fault::Fault;
+use crate::reply::{self, Reply};
+use serde_json::{Map, Value};
+
+pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
+    let (method, path) = (&call.parts.method, call.parts.uri.path());
+    let route = route::route(method, path).ok_or_else(|| {
+        Fault::unknown_operation(format!(
+            "There is no operation {method} {path} in the Lambda API of 2015-03-31"
+        ))
+    })?;
+    if call.caller.region != door.config.region {
+        return Err(Fault::region(&call.caller.region, &door.config.region));
+    }
+    let parameter = |index: usize| route.parameters.get(index).map(String::as_str).unwrap_or_default();
+    let name = || door.name(parameter(0), call.parameter("Qualifier"));
+    match route.operation {
+        "CreateFunction" => create::create_function(door, call).await,
+        "GetFunction" => read::get_function(door, &name()?).await,
+        "GetFunctionConfiguration" => read::get_function_configuration(door, &name()?).await,
+        "ListFunctions" => read::list_functions(door, call).await,
+        "ListVersionsByFunction" => read::list_versions(door, &name()?).await,
+        "GetAccountSettings" => read::get_account_settings(door).await,
+        "UpdateFunctionCode" => update::update_function_code(door, call, &name()?).await,
+        "UpdateFunctionConfiguration" => update::update_function_configuration(door, call, &name()?).await,
+        "DeleteFunction" => update::delete_function(door, &name()?).await,
+        "Invoke" => invoke::invoke(door, call, &name()?).await,
+        "CreateFunctionUrlConfig" => url::create(door, call, &name()?).await,
+        "GetFunctionUrlConfig" => url::get(door, &name()?).await,
+        "UpdateFunctionUrlConfig" => url::update(door, call, &name()?).await,
+        "DeleteFunctionUrlConfig" => url::delete(door, &name()?).await,
+        "ListFunctionUrlConfigs" => url::list(door, &name()?).await,
+        "PutFunctionConcurrency" => concurrency::put(door, call, &name()?).await,
+        "GetFunctionConcurrency" => concurrency::get(door, &name()?).await,
+        "DeleteFunctionConcurrency" => concurrency::delete(door, &name()?).await,
+        "AddPermission" => permission::add(door, call, &name()?).await,
+        "RemovePermission" => permission::remove(door, call, &name()?, parameter(1)).await,
+        "GetPolicy" => permission::get(door, &name()?).await,
+        other => Err(Fault::unsupported(&format!("The operation {other}"))),
+    }
+}
+
+/// The body of a request, which must be a JSON object (or nothing).
+fn input(call: &Call) -> Result<Map<String, Value>, Fault> {
+    if call.body.is_empty() {
+        return Ok(Map::new());
+    }
+    match serde_json::from_slice(&call.body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(_) => Err(Fault::serialization("Expected a JSON object")),
+        Err(error) => Err(Fault::serialization(format!("Could not parse the request as JSON: {error}"))),
+    }
+}
+
+fn boolean(input: &Map<String, Value>, member: &str) -> Result<bool, Fault> {
+    match input.get(member) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(value)) => Ok(*value),
+        Some(_) => Err(Fault::serialization(format!("{member} must be true or false"))),
+    }
+}
+
+fn string<'a>(input: &'a Map<String, Value>, member: &str) -> Result<Option<&'a str>, Fault> {
+    match input.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(value)) => Ok(Some(value)),
+        Some(_) => Err(Fault::serialization(format!("{member} must be a string"))),
+    }
+}
+
+/// A member that the model requires; `member` is spelled as errors spell it, with a small first letter.
+fn required<'a>(input: &'a Map<String, Value>, member: &str) -> Result<&'a str, Fault> {
+    string(input, member)?.ok_or_else(|| missing(member))
+}
+
+fn missing(member: &str) -> Fault {
+    let mut letters = member.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase()).into_iter();
+    let name: String = first.chain(letters).collect();
+    Fault::validation(&name, "null", "Member must not be null")
+}
+
+fn configuration_reply(door: &Door, status: u16, object: &Value) -> Reply {
+    reply::json(status, &configuration::configuration(object, &door.config.region, &door.config.account_id))
+}

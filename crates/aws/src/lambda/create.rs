@@ -1,0 +1,62 @@
+//! `CreateFunction`.
+
+use super::configuration::TAGS_ANNOTATION;
+use super::{boolean, code, configuration_reply, input, missing, required, settings, string};
+use crate::door::{Call, Door};
+use crate::fault::Fault;
+use crate::reply::Reply;
+use serde_json::{Map, Value, json};
+
+/// Members that this operation reads beside the settings.
+const KNOWN: &[&str] = &["FunctionName", "Code", "Publish", "PackageType", "Tags"];
+
+pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, Fault> {
+    let input = input(call)?;
+    let name = door.name(required(&input, "FunctionName")?, None)?;
+    if name.qualifier.is_some() {
+        return Err(Fault::invalid_parameter("A new function cannot have a qualifier."));
+    }
+    required(&input, "Role")?;
+    let members = input.get("Code").and_then(Value::as_object).ok_or_else(|| missing("Code"))?;
+    refuse_versions(&input)?;
+    if string(&input, "PackageType")?.is_some_and(|kind| kind != "Zip") {
+        return Err(Fault::unsupported("PackageType Image"));
+    }
+    let mut spec = Map::new();
+    settings::apply(&input, KNOWN, &mut spec)?;
+    for (member, field) in [("Runtime", "runtime"), ("Handler", "handler")] {
+        if !spec.contains_key(field) {
+            return Err(Fault::invalid_parameter(format!(
+                "Runtime and Handler are mandatory parameters for functions created with deployment packages. \
+                 {member} is missing."
+            )));
+        }
+    }
+    check_runtime(door, &spec).await?;
+    spec.insert("packageType".to_owned(), json!("Zip"));
+    spec.insert("code".to_owned(), code::store(door, members).await?);
+    let tags = input.get("Tags").filter(|tags| tags.as_object().is_some_and(|tags| !tags.is_empty()));
+    let annotations: Vec<(&str, String)> =
+        tags.map(|tags| (TAGS_ANNOTATION, tags.to_string())).into_iter().collect();
+    let created = door.create(&name, Value::Object(spec), &annotations).await?;
+    Ok(configuration_reply(door, 201, &created))
+}
+
+/// Whether the runtime's interpreter is on this machine; better said now than at the first call.
+pub(crate) async fn check_runtime(door: &Door, spec: &Map<String, Value>) -> Result<(), Fault> {
+    match spec.get("runtime").and_then(Value::as_str) {
+        Some(runtime) => {
+            let found = door.config.functions.check_runtime(runtime).await;
+            found.map_err(|error| Fault::invalid_parameter(error.to_string()))
+        }
+        None => Ok(()),
+    }
+}
+
+/// There is one version of every function, the newest.
+pub(crate) fn refuse_versions(input: &Map<String, Value>) -> Result<(), Fault> {
+    if boolean(input, "Publish")? {
+        return Err(Fault::unsupported("Publish=true (versions)"));
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! `Invoke`: the headers of the API in, those of the answer out. The hot path: nothing here reads or writes an object.
+
+use super::name::Name;
+use crate::door::{Call, Door, NAMESPACE};
+use crate::fault::Fault;
+use crate::reply::{self, Reply};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use functions::{Invocation, InvocationKind, InvokeError};
+use http::HeaderValue;
+
+/// The longest client context, decoded, as on AWS.
+const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
+
+pub(crate) async fn invoke(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
+    let invocation = Invocation {
+        namespace: NAMESPACE.to_owned(),
+        name: name.name.clone(),
+        qualifier: name.qualifier.clone(),
+        kind: kind(call)?,
+        payload: if call.body.is_empty() { Bytes::from_static(b"{}") } else { call.body.clone() },
+        client_context: client_context(call)?,
+        trace_id: call.header("x-amzn-trace-id").map(str::to_owned),
+        log_tail: log_tail(call)?,
+    };
+    for unsupported in ["X-Amz-Durable-Execution-Name", "X-Amz-Tenant-Id"] {
+        if call.parts.headers.contains_key(unsupported) {
+            return Err(Fault::unsupported(unsupported));
+        }
+    }
+    let dry_run = invocation.kind == InvocationKind::DryRun;
+    let outcome = door.config.functions.invoke(invocation).await.map_err(fault)?;
+    let mut reply = match dry_run {
+        true => reply::nothing(),
+        false => reply::raw(200, "application/json", outcome.payload),
+    };
+    let mut set = |header: &'static str, value: &str| {
+        // Ids, versions and base64 are always fit for a header.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            reply.headers_mut().insert(header, value);
+        }
+    };
+    set("x-amzn-requestid", &outcome.request_id);
+    set("x-amz-executed-version", &outcome.executed_version);
+    if let Some(error) = outcome.error {
+        set("x-amz-function-error", error.as_str());
+    }
+    if let Some(tail) = outcome.log_tail {
+        set("x-amz-log-result", &BASE64_STANDARD.encode(tail));
+    }
+    Ok(reply)
+}
+
+fn kind(call: &Call) -> Result<InvocationKind, Fault> {
+    match call.header("x-amz-invocation-type") {
+        None | Some("RequestResponse") => Ok(InvocationKind::RequestResponse),
+        Some("DryRun") => Ok(InvocationKind::DryRun),
+        Some("Event") => Err(Fault::invalid_parameter(
+            "InvocationType Event is not supported by dory yet: events need a queue that survives a restart. Use \
+             RequestResponse.",
+        )),
+        Some(other) => Err(Fault::validation(
+            "invocationType",
+            &format!("'{other}'"),
+            "Member must satisfy enum value set: [Event, RequestResponse, DryRun]",
+        )),
+    }
+}
+
+fn log_tail(call: &Call) -> Result<bool, Fault> {
+    match call.header("x-amz-log-type") {
+        None | Some("None") => Ok(false),
+        Some("Tail") => Ok(true),
+        Some(other) => Err(Fault::validation(
+            "logType",
+            &format!("'{other}'"),
+            "Member must satisfy enum value set: [None, Tail]",
+        )),
+    }
+}
+
+/// Base64 of a JSON document; handed on in one line, because it travels in a header.
+fn client_context(call: &Call) -> Result<Option<String>, Fault> {
+    let Some(text) = call.header("x-amz-client-context") else { return Ok(None) };
+    let refuse = || Fault::bad_content("Client context must be a valid Base64-encoded JSON object.");
+    let bytes = BASE64_STANDARD.decode(text).map_err(|_| refuse())?;
+    if bytes.len() > CLIENT_CONTEXT_BYTES_MAX {
+        return Err(Fault::bad_content(format!(
+            "Client context must be no more than {CLIENT_CONTEXT_BYTES_MAX} bytes when decoded."
+        )));
+    }
+    let document: serde_json::Value = serde_json::from_slice(&bytes).map_err(|_| refuse())?;
+    Ok(Some(document.to_string()))
+}
+
+fn fault(error: InvokeError) -> Fault {
+    let message = error.to_string();
+    match error {
+        InvokeError::NotFound(_) => Fault::not_found(message),
+        InvokeError::TooManyRequests(reason) => Fault::throttled(message, reason.as_str()),
+        InvokeError::PayloadTooLarge { .. } => Fault::too_large(message),
+        InvokeError::NotJson(_) => Fault::bad_content(message),
+        InvokeError::Runtime(_) | InvokeError::CodeMissing(_) => Fault::invalid_parameter(message),
+        InvokeError::Start(_) => Fault::service(message),
+    }
+}

@@ -1,0 +1,89 @@
+//! `UpdateFunctionCode`, `UpdateFunctionConfiguration`, `DeleteFunction`.
+
+use super::create::{check_runtime, refuse_versions};
+use super::name::Name;
+use super::object::check_revision;
+use super::{boolean, code, configuration_reply, input, settings, string};
+use crate::door::{Call, Door};
+use crate::fault::Fault;
+use crate::reply::{self, Reply};
+use serde_json::{Map, Value};
+
+const CODE_MEMBERS: &[&str] = &[
+    "FunctionName",
+    "ZipFile",
+    "S3Bucket",
+    "S3Key",
+    "S3ObjectVersion",
+    "ImageUri",
+    "SourceKMSKeyArn",
+    "Publish",
+    "DryRun",
+    "RevisionId",
+];
+
+pub(crate) async fn update_function_code(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
+    let input = input(call)?;
+    refuse_versions(&input)?;
+    let revision = string(&input, "RevisionId")?;
+    let before = door.find(name).await?;
+    check_revision(&before, revision)?;
+    let mut wanted = Map::new();
+    settings::apply(&input, CODE_MEMBERS, &mut wanted)?;
+    wanted.insert("code".to_owned(), code::store(door, &input).await?);
+    if boolean(&input, "DryRun")? {
+        let mut shown = before;
+        merge(&mut shown, &wanted);
+        return Ok(configuration_reply(door, 200, &shown));
+    }
+    let changed = door
+        .change(name, revision, |object| {
+            merge(object, &wanted);
+            Ok(())
+        })
+        .await?;
+    Ok(configuration_reply(door, 200, &changed))
+}
+
+pub(crate) async fn update_function_configuration(
+    door: &Door,
+    call: &Call,
+    name: &Name,
+) -> Result<Reply, Fault> {
+    let input = input(call)?;
+    let revision = string(&input, "RevisionId")?;
+    let mut wanted = Map::new();
+    settings::apply(&input, &["FunctionName", "RevisionId"], &mut wanted)?;
+    check_revision(&door.find(name).await?, revision)?;
+    check_runtime(door, &wanted).await?;
+    let changed = door
+        .change(name, revision, |object| {
+            merge(object, &wanted);
+            Ok(())
+        })
+        .await?;
+    Ok(configuration_reply(door, 200, &changed))
+}
+
+pub(crate) async fn delete_function(door: &Door, name: &Name) -> Result<Reply, Fault> {
+    match name.qualifier.as_deref() {
+        None => {}
+        Some("$LATEST") => {
+            return Err(Fault::invalid_parameter(
+                "$LATEST version cannot be deleted without deleting the function.",
+            ));
+        }
+        Some(_) => {
+            door.find(name).await?;
+        }
+    }
+    door.remove(name).await?;
+    Ok(reply::nothing())
+}
+
+/// Each setting replaces the old one whole: an environment is not merged with the one before.
+fn merge(object: &mut Value, wanted: &Map<String, Value>) {
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.extend(wanted.clone());
+    }
+}

@@ -1,0 +1,176 @@
+//! The command line as one table: clap derives the parser, `--help` and the shell completions from it.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+
+/// A whole Kubernetes and a whole Lambda-style platform in one binary.
+#[derive(Parser, Debug)]
+#[command(name = "dory", version, propagate_version = true, max_term_width = 100)]
+pub struct Args {
+    /// Where the platform keeps everything it owns [default: /var/lib/dory for root, else ~/.local/share/dory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `dory` can be asked to do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Start the platform on this machine
+    Up(Up),
+    /// Stop the platform and everything it runs; the data directory stays
+    Down(Down),
+    /// Show what runs, where it listens and what it uses
+    Status,
+    /// Print shell exports that point kubectl and the aws CLI at this platform
+    Env,
+    /// Deploy manifests, a function directory or a single binary; PATH says by itself which it is
+    Deploy(Deploy),
+    /// Print the logs of a function, or of a pod or deployment
+    Logs(Logs),
+    /// Build, import, load, list and remove container images
+    #[command(subcommand)]
+    Image(Image),
+    /// Check what this host offers and say how to mend what is missing
+    Doctor,
+    /// Print a completion script for a shell
+    Completion {
+        /// bash, zsh, fish, elvish or powershell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `dory up`
+#[derive(ClapArgs, Debug, Clone)]
+pub struct Up {
+    /// Return as soon as the platform is ready and leave it running in the background
+    #[arg(long)]
+    pub detach: bool,
+    /// Number of nodes to run in this process (only 1 is supported yet)
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=1))]
+    pub nodes: u8,
+    /// Port of the Kubernetes API on 127.0.0.1 (0 takes any free one)
+    #[arg(long, default_value_t = 6443, value_name = "PORT")]
+    pub api_port: u16,
+    /// Port of the AWS endpoint on 127.0.0.1 (0 takes any free one)
+    #[arg(long, default_value_t = 4566, value_name = "PORT")]
+    pub aws_port: u16,
+    /// HTTP port of the gateway on 127.0.0.1 (0 takes any free one)
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    pub http_port: u16,
+    /// HTTPS port of the gateway on 127.0.0.1 (0 takes any free one)
+    #[arg(long, default_value_t = 8443, value_name = "PORT")]
+    pub https_port: u16,
+    /// Seconds a function instance stays warm without a call
+    #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub keep_warm: u32,
+}
+
+/// `dory down`
+#[derive(ClapArgs, Debug)]
+pub struct Down {
+    /// Stop only the platform process: pods run on and the next `dory up` adopts them
+    #[arg(long)]
+    pub keep_pods: bool,
+}
+
+/// `dory deploy`
+#[derive(ClapArgs, Debug)]
+pub struct Deploy {
+    /// A manifest (file or directory of .yaml/.json), a function directory, or a Linux executable
+    pub path: PathBuf,
+    /// Namespace for manifests that name none
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+    /// Name of the function [default: the name of PATH]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Lambda runtime [default: found from the files in PATH]
+    #[arg(long)]
+    pub runtime: Option<String>,
+    /// Handler, such as index.handler [default: found from the files in PATH]
+    #[arg(long)]
+    pub handler: Option<String>,
+    /// Memory of the function in MB
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<u32>,
+    /// Time limit of the function in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u32>,
+    /// Environment variable of the function, as NAME=VALUE; may be repeated
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    pub environment: Vec<String>,
+    /// Route with path parameters, such as "GET /users/{userId}"; may be repeated
+    #[arg(long = "route", value_name = "METHOD PATH")]
+    pub routes: Vec<String>,
+    /// Return without waiting until deployments are ready
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Seconds to wait until deployments are ready
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub wait_timeout: u64,
+}
+
+/// `dory logs`
+#[derive(ClapArgs, Debug)]
+pub struct Logs {
+    /// FUNCTION, or pod/NAME, or deployment/NAME
+    pub target: String,
+    /// Keep printing what is added
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How many lines of the past to print
+    #[arg(long, default_value_t = 100)]
+    pub tail: u32,
+    /// Namespace of the function or workload
+    #[arg(long, short, default_value = "default")]
+    pub namespace: String,
+}
+
+/// `dory image`
+#[derive(Subcommand, Debug)]
+pub enum Image {
+    /// Make an image from a directory (its files become the root file system) or from one executable
+    Build {
+        /// Directory or executable
+        source: PathBuf,
+        /// Name of the image, such as my-registry/api:1.0.0
+        #[arg(long, short)]
+        tag: String,
+        /// Entrypoint, one argument each [default for an executable: the executable]
+        #[arg(long)]
+        entrypoint: Vec<String>,
+        /// Environment variable, as NAME=VALUE; may be repeated
+        #[arg(long = "env", value_name = "NAME=VALUE")]
+        environment: Vec<String>,
+        /// User to run as, as NAME or UID[:GID]
+        #[arg(long)]
+        user: Option<String>,
+        /// Working directory
+        #[arg(long)]
+        workdir: Option<String>,
+    },
+    /// Make an image from a tar of a root file system (plain, gzip or zstd)
+    Import {
+        /// The tar file
+        tar: PathBuf,
+        /// Name of the image
+        #[arg(long, short)]
+        tag: String,
+    },
+    /// Load the images of a `docker save` or OCI layout tar
+    Load {
+        /// The tar file
+        tar: PathBuf,
+    },
+    /// List images
+    Ls,
+    /// Remove images
+    Rm {
+        /// Names or ids
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+}

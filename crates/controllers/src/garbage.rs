@@ -1,0 +1,228 @@
+//! The garbage collector: deletes what lost all its owners, before or after them, or lets it live without.
+//! It watches the metadata of every resource that the API serves and does nothing while nothing changes.
+
+mod graph;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use client::{Cache, Caches, Deletion, Key, Objects, Patch, Propagation, kube, owner};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use reconcile::{CancellationToken, Error, Loop, Outcome, Queue, Reconciler};
+use serde_json::{Value, json};
+
+use self::graph::{Decision, FOREGROUND, Graph, ORPHAN, Owner};
+use crate::discovery::{Resource, by_kind, discover};
+
+const WORKERS: usize = 8;
+/// How long to wait before an API that did not answer is asked again for its resources.
+const DISCOVERY_RETRY: Duration = Duration::from_secs(2);
+/// Events never own or are owned; upstream leaves them out too.
+const IGNORED: &str = "Event";
+
+struct Collector {
+    client: kube::Client,
+    watched: Vec<(Resource, Cache)>,
+    graph: Arc<Mutex<Graph>>,
+    queue: Queue,
+    /// The resources by group and kind; asked again when an owner is of an unknown kind.
+    kinds: Mutex<HashMap<(String, String), Resource>>,
+}
+
+/// Runs the collector until `shutdown`.
+pub(crate) async fn run(caches: Caches, shutdown: CancellationToken) {
+    let resources = loop {
+        match discover(caches.client()).await {
+            Ok(resources) => break resources,
+            Err(error) => tracing::warn!(%error, "the resources of the API are not known yet"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(DISCOVERY_RETRY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    };
+    collector(&caches, resources).run(shutdown).await;
+}
+
+fn collector(caches: &Caches, resources: Vec<Resource>) -> Loop {
+    let kinds = by_kind(&resources);
+    let watched = resources.into_iter().filter(|resource| resource.watchable && resource.api.kind != IGNORED);
+    let watched: Vec<(Resource, Cache)> = watched
+        .map(|resource| {
+            let cache = caches.metadata(resource.api.clone());
+            (resource, cache)
+        })
+        .collect();
+    let (graph, queue) = (Arc::new(Mutex::new(Graph::default())), Queue::default());
+    let collector = Collector {
+        client: caches.client().clone(),
+        watched: watched.clone(),
+        graph: graph.clone(),
+        queue: queue.clone(),
+        kinds: Mutex::new(kinds),
+    };
+    let mut work = Loop::new("garbage", Arc::new(collector), WORKERS).with_queue(queue);
+    for (index, (_, cache)) in watched.iter().enumerate() {
+        let graph = graph.clone();
+        work = work.watch(cache, move |change| {
+            let look = graph.lock().expect("nothing panics while holding it").see(index, change);
+            look.into_iter().map(Key::cluster).collect()
+        });
+    }
+    work
+}
+
+impl Reconciler for Collector {
+    fn reconcile(&self, key: Key) -> BoxFuture<'_, Outcome> {
+        async move { self.turn(&key.name).await.map(|()| None) }.boxed()
+    }
+}
+
+impl Collector {
+    fn graph(&self) -> MutexGuard<'_, Graph> {
+        self.graph.lock().expect("nothing panics while holding it")
+    }
+
+    async fn turn(&self, uid: &str) -> Result<(), Error> {
+        let mut decision = self.graph().decide(uid, &HashMap::new());
+        if let Decision::Ask(owners) = &decision {
+            let asked = self.ask(uid, owners).await?;
+            decision = self.graph().decide(uid, &asked);
+        }
+        match decision {
+            Decision::Nothing => Ok(()),
+            // The graph changed between the two looks: its change brings the object back.
+            Decision::Ask(_) => Ok(()),
+            Decision::Wait(dependents) => {
+                dependents.into_iter().for_each(|uid| self.queue.add(Key::cluster(uid)));
+                Ok(())
+            }
+            Decision::Drop(owners) => self.drop_owners(uid, &owners).await,
+            Decision::Release => self.remove_finalizer(uid, FOREGROUND).await,
+            Decision::Orphan(dependents) => {
+                let owner = HashSet::from([uid.to_owned()]);
+                for dependent in dependents {
+                    self.drop_owners(&dependent, &owner).await?;
+                }
+                self.remove_finalizer(uid, ORPHAN).await
+            }
+            Decision::Delete { propagation, unblock } => {
+                if unblock {
+                    self.unblock(uid).await?;
+                }
+                self.delete(uid, propagation, unblock).await
+            }
+        }
+    }
+
+    /// The object of a uid as its cache has it, and where to write it.
+    fn find(&self, uid: &str) -> Option<(Objects, Key, Arc<Value>)> {
+        let (resource, key) = {
+            let graph = self.graph();
+            let node = graph.node(uid)?;
+            (node.resource, node.key.clone())
+        };
+        let (resource, cache) = self.watched.get(resource)?;
+        let object = cache.get(&key).filter(|object| object["metadata"]["uid"] == uid)?;
+        Some((Objects::new(self.client.clone(), resource.api.clone()), key, object))
+    }
+
+    /// Asks the API whether owners exist that no watch has shown.
+    async fn ask(&self, uid: &str, owners: &[Owner]) -> Result<HashMap<String, bool>, Error> {
+        let Some(namespace) = self.graph().node(uid).map(|node| node.key.namespace.clone()) else {
+            return Ok(HashMap::new());
+        };
+        let mut asked = HashMap::new();
+        for owner in owners {
+            let resource = self.resource_of(owner).await?;
+            // An object of the cluster cannot be owned by one of a namespace: nobody can say which one.
+            if resource.namespaced && namespace.is_empty() {
+                asked.insert(owner.uid.clone(), true);
+                continue;
+            }
+            let owner_namespace = if resource.namespaced { namespace.as_str() } else { "" };
+            let objects = Objects::new(self.client.clone(), resource.api);
+            let exists = match objects.get(&Key::new(owner_namespace, owner.name.as_str())).await {
+                Ok(live) => live["metadata"]["uid"] == owner.uid.as_str(),
+                Err(error) if client::is_not_found(&error) => false,
+                Err(error) => return Err(error.into()),
+            };
+            asked.insert(owner.uid.clone(), exists);
+        }
+        Ok(asked)
+    }
+
+    async fn resource_of(&self, owner: &Owner) -> Result<Resource, Error> {
+        let group = owner.api_version.split_once('/').map_or("", |(group, _)| group);
+        let name = (group.to_owned(), owner.kind.clone());
+        let known = |kinds: &HashMap<_, Resource>| kinds.get(&name).cloned();
+        if let Some(resource) = known(&self.kinds.lock().expect("nothing panics while holding it")) {
+            return Ok(resource);
+        }
+        let kinds = by_kind(&discover(&self.client).await?);
+        let found = known(&kinds);
+        *self.kinds.lock().expect("nothing panics while holding it") = kinds;
+        found
+            .ok_or_else(|| Error::new(format!("no resource of kind {} in {}", owner.kind, owner.api_version)))
+    }
+
+    async fn delete(&self, uid: &str, propagation: Propagation, rewritten: bool) -> Result<(), Error> {
+        let Some((objects, key, object)) = self.find(uid) else { return Ok(()) };
+        let version = object["metadata"]["resourceVersion"].as_str().filter(|_| !rewritten);
+        let deletion = Deletion {
+            uid: Some(uid.to_owned()),
+            // What we know of its owners must still hold.
+            resource_version: version.map(str::to_owned),
+            propagation: Some(propagation),
+            grace_seconds: None,
+        };
+        gone_is_fine(objects.delete(&key, &deletion).await)
+    }
+
+    async fn drop_owners(&self, uid: &str, owners: &HashSet<String>) -> Result<(), Error> {
+        self.rewrite_references(uid, |references| {
+            references.retain(|reference| !reference["uid"].as_str().is_some_and(|uid| owners.contains(uid)));
+        })
+        .await
+    }
+
+    async fn unblock(&self, uid: &str) -> Result<(), Error> {
+        self.rewrite_references(uid, |references| {
+            references.iter_mut().for_each(|reference| reference["blockOwnerDeletion"] = false.into());
+        })
+        .await
+    }
+
+    async fn rewrite_references(
+        &self,
+        uid: &str,
+        rewrite: impl FnOnce(&mut Vec<Value>),
+    ) -> Result<(), Error> {
+        let Some((objects, key, object)) = self.find(uid) else { return Ok(()) };
+        let mut references = owner::references(&object).to_vec();
+        rewrite(&mut references);
+        let version = &object["metadata"]["resourceVersion"];
+        let patch = json!({ "metadata": { "ownerReferences": references, "resourceVersion": version } });
+        gone_is_fine(objects.patch(&key, Patch::Merge(patch)).await)
+    }
+
+    async fn remove_finalizer(&self, uid: &str, finalizer: &str) -> Result<(), Error> {
+        let Some((objects, key, object)) = self.find(uid) else { return Ok(()) };
+        let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        finalizers.retain(|known| known != finalizer);
+        let version = &object["metadata"]["resourceVersion"];
+        let patch = json!({ "metadata": { "finalizers": finalizers, "resourceVersion": version } });
+        gone_is_fine(objects.patch(&key, Patch::Merge(patch)).await)
+    }
+}
+
+fn gone_is_fine(answer: Result<Value, kube::Error>) -> Result<(), Error> {
+    match answer {
+        Err(error) if !client::is_not_found(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}

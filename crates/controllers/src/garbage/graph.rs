@@ -1,0 +1,232 @@
+//! Who owns whom: the graph of owner references, and what it says is to be done with an object. Pure.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use client::{Change, Key, Propagation, owner};
+use serde_json::Value;
+
+use crate::pod::is_deleting;
+
+pub(super) const FOREGROUND: &str = "foregroundDeletion";
+pub(super) const ORPHAN: &str = "orphan";
+
+/// An owner as a dependent names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    pub(super) uid: String,
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) blocks: bool,
+}
+
+/// An object, with what the decisions need.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Node {
+    /// Which of the watched resources it belongs to.
+    pub(super) resource: usize,
+    pub(super) key: Key,
+    owners: Vec<Owner>,
+    deleting: bool,
+    finalizers: Finalizers,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Finalizers {
+    foreground: bool,
+    orphan: bool,
+}
+
+impl Node {
+    fn read(resource: usize, object: &Value) -> Node {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let has = |name: &str| {
+            object["metadata"]["finalizers"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|known| known == name))
+        };
+        let owners = owner::references(object).iter().map(|reference| Owner {
+            uid: text(&reference["uid"]),
+            api_version: text(&reference["apiVersion"]),
+            kind: text(&reference["kind"]),
+            name: text(&reference["name"]),
+            blocks: reference["blockOwnerDeletion"] == true,
+        });
+        Node {
+            resource,
+            key: Key::of(object),
+            owners: owners.collect(),
+            deleting: is_deleting(object),
+            finalizers: Finalizers { foreground: has(FOREGROUND), orphan: has(ORPHAN) },
+        }
+    }
+
+    /// Whether it goes only after its dependents.
+    fn waits(&self) -> bool {
+        self.deleting && self.finalizers.foreground
+    }
+
+    fn orphans(&self) -> bool {
+        self.deleting && self.finalizers.orphan
+    }
+}
+
+/// What is to be done with an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    Nothing,
+    /// These owners are not known here: are they there at all?
+    Ask(Vec<Owner>),
+    /// All owners are gone.
+    Delete {
+        propagation: Propagation,
+        unblock: bool,
+    },
+    /// These owners are gone, others are not.
+    Drop(HashSet<String>),
+    /// Let the dependents live, without this owner.
+    Orphan(Vec<String>),
+    /// The dependents are to go first.
+    Wait(Vec<String>),
+    /// No dependent holds it any more.
+    Release,
+}
+
+/// The graph: objects by uid, and for every owner its dependents.
+#[derive(Debug, Default)]
+pub(super) struct Graph {
+    nodes: HashMap<String, Node>,
+    dependents: HashMap<String, BTreeSet<String>>,
+}
+
+fn uid_of(object: &Value) -> String {
+    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+}
+
+impl Graph {
+    pub(super) fn node(&self, uid: &str) -> Option<&Node> {
+        self.nodes.get(uid)
+    }
+
+    /// Takes in a change; answers which objects to look at.
+    pub(super) fn see(&mut self, resource: usize, change: &Change) -> Vec<String> {
+        let (old, new) = (change.old.as_deref().map(uid_of), change.new.as_deref().map(uid_of));
+        let mut look = Vec::new();
+        if let Some(gone) = old.filter(|old| Some(old) != new.as_ref()) {
+            look.extend(self.remove(&gone));
+        }
+        if let (Some(uid), Some(object)) = (new, &change.new) {
+            look.extend(self.put(uid, Node::read(resource, object)));
+        }
+        look
+    }
+
+    fn put(&mut self, uid: String, node: Node) -> Vec<String> {
+        let before = self.nodes.insert(uid.clone(), node.clone());
+        if before.as_ref() == Some(&node) {
+            return Vec::new();
+        }
+        let mut look = Vec::new();
+        for owner in before.iter().flat_map(|before| &before.owners) {
+            self.unlink(&owner.uid, &uid);
+            look.extend(self.waiting(&owner.uid));
+        }
+        for owner in &node.owners {
+            self.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
+        }
+        if !node.owners.is_empty() || node.waits() || node.orphans() {
+            look.push(uid);
+        }
+        look
+    }
+
+    fn remove(&mut self, uid: &str) -> Vec<String> {
+        let Some(node) = self.nodes.remove(uid) else { return Vec::new() };
+        let mut look: Vec<String> = self.dependents.get(uid).into_iter().flatten().cloned().collect();
+        for owner in &node.owners {
+            self.unlink(&owner.uid, uid);
+            look.extend(self.waiting(&owner.uid));
+        }
+        look
+    }
+
+    fn unlink(&mut self, owner: &str, dependent: &str) {
+        if let Some(dependents) = self.dependents.get_mut(owner) {
+            dependents.remove(dependent);
+            if dependents.is_empty() {
+                self.dependents.remove(owner);
+            }
+        }
+    }
+
+    /// The owner, if it waits for its dependents.
+    fn waiting(&self, uid: &str) -> Option<String> {
+        self.nodes.get(uid).filter(|node| node.waits()).map(|_| uid.to_owned())
+    }
+
+    fn dependents_of<'a>(&'a self, uid: &str) -> impl Iterator<Item = (&'a String, &'a Node)> {
+        let uids = self.dependents.get(uid).into_iter().flatten();
+        uids.filter_map(|uid| self.nodes.get(uid).map(|node| (uid, node)))
+    }
+
+    /// What to do with an object. `asked` says of owners that are not known here whether they exist.
+    pub(super) fn decide(&self, uid: &str, asked: &HashMap<String, bool>) -> Decision {
+        let Some(node) = self.nodes.get(uid) else { return Decision::Nothing };
+        if node.orphans() {
+            return Decision::Orphan(self.dependents_of(uid).map(|(uid, _)| uid.clone()).collect());
+        }
+        if node.waits() {
+            let blocks =
+                |dependent: &Node| dependent.owners.iter().any(|owner| owner.uid == uid && owner.blocks);
+            if !self.dependents_of(uid).any(|(_, dependent)| blocks(dependent)) {
+                return Decision::Release;
+            }
+            let going = self.dependents_of(uid).filter(|(_, dependent)| !dependent.deleting);
+            return Decision::Wait(going.map(|(uid, _)| uid.clone()).collect());
+        }
+        if node.deleting || node.owners.is_empty() {
+            return Decision::Nothing;
+        }
+        self.decide_by_owners(uid, node, asked)
+    }
+
+    fn decide_by_owners(&self, uid: &str, node: &Node, asked: &HashMap<String, bool>) -> Decision {
+        let (mut solid, mut waiting, mut gone, mut unknown) = (false, false, HashSet::new(), Vec::new());
+        for owner in &node.owners {
+            match self.nodes.get(&owner.uid) {
+                // An owner in another namespace is no owner.
+                Some(found)
+                    if !found.key.namespace.is_empty() && found.key.namespace != node.key.namespace =>
+                {
+                    gone.insert(owner.uid.clone());
+                }
+                Some(found) if found.waits() => {
+                    waiting = true;
+                    gone.insert(owner.uid.clone());
+                }
+                Some(_) => solid = true,
+                None => match asked.get(&owner.uid) {
+                    Some(true) => solid = true,
+                    Some(false) => drop(gone.insert(owner.uid.clone())),
+                    None => unknown.push(owner.clone()),
+                },
+            }
+        }
+        if !unknown.is_empty() {
+            return Decision::Ask(unknown);
+        }
+        if solid {
+            return if gone.is_empty() { Decision::Nothing } else { Decision::Drop(gone) };
+        }
+        let has_dependents = self.dependents_of(uid).next().is_some();
+        let propagation = match node.finalizers {
+            _ if waiting && has_dependents => Propagation::Foreground,
+            Finalizers { orphan: true, .. } => Propagation::Orphan,
+            Finalizers { foreground: true, .. } => Propagation::Foreground,
+            Finalizers { .. } => Propagation::Background,
+        };
+        // A dependent that already waits makes a circle, which nobody would ever leave.
+        let unblock = waiting && self.dependents_of(uid).any(|(_, dependent)| dependent.waits());
+        Decision::Delete { propagation, unblock }
+    }
+}

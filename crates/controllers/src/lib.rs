@@ -1,0 +1,96 @@
+//! One file per controller: key in, desired state compared, patches out.
+//!
+//! ```text
+//!   caches ──► reconcile::Loop ──key──► controller ── plan_* (pure) ──► steps ── apply_* ──► client
+//! ```
+//!
+//! A controller sees the API through `client` alone and so runs unchanged against a remote Kubernetes. It
+//! reads caches, writes patches, and never holds state that it could not read again after a restart.
+#![deny(missing_docs)]
+
+mod conditions;
+mod deployment;
+mod discovery;
+mod endpoint_slice;
+mod endpoints;
+mod garbage;
+mod namespace;
+mod node_lifecycle;
+mod own_writes;
+mod ownership;
+mod pod;
+mod pod_gc;
+mod replica_set;
+mod root_ca;
+mod service;
+mod service_account;
+mod taint_eviction;
+
+use client::Caches;
+use client::kube;
+use reconcile::CancellationToken;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// What the controllers need to know besides the API.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The certificate authority that pods trust, for `kube-root-ca.crt`; none on a cluster that has
+    /// its own controller for it.
+    pub ca_pem: Option<String>,
+    /// The lease to hold before anything is done; none when this dory is alone.
+    pub lease: Option<reconcile::lease::Settings>,
+}
+
+/// The running controllers.
+pub struct Handle {
+    shutdown: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Stops all controllers; turns that have begun are finished first.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        // It ends by itself then; a panic in it was reported where it happened.
+        let _ = self.task.await;
+    }
+}
+
+/// Starts all controllers. Must be called inside a tokio runtime.
+#[must_use]
+pub fn start(client: kube::Client, options: Options) -> Handle {
+    let shutdown = CancellationToken::new();
+    let stop = shutdown.clone();
+    let task = tokio::spawn(async move {
+        let work = |stop: CancellationToken| run(Caches::new(client.clone()), &options, stop);
+        match &options.lease {
+            Some(lease) => reconcile::lease::lead(&client, lease, stop, work).await,
+            None => work(stop).await,
+        }
+    });
+    Handle { shutdown, task }
+}
+
+/// Runs every loop until `shutdown`.
+fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl Future<Output = ()> + use<> {
+    let mut loops = vec![
+        deployment::controller(&caches),
+        replica_set::controller(&caches),
+        service_account::controller(&caches),
+        endpoint_slice::controller(&caches),
+        endpoints::controller(&caches),
+        namespace::controller(&caches),
+        node_lifecycle::controller(&caches),
+        taint_eviction::controller(&caches),
+        pod_gc::controller(&caches),
+    ];
+    loops.extend(options.ca_pem.clone().map(|ca_pem| root_ca::controller(&caches, ca_pem)));
+    async move {
+        let mut tasks = JoinSet::new();
+        for work in loops {
+            tasks.spawn(work.run(shutdown.clone()));
+        }
+        tasks.spawn(garbage::run(caches, shutdown));
+        while tasks.join_next().await.is_some() {}
+    }
+}

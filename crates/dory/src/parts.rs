@@ -1,0 +1,222 @@
+//! Each part of a platform, made with the settings of this composition. What the parts are is theirs; which ones there
+//! are, and what each is told, stands here.
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use apiserver::{ApiServer, Identity, NoNodes};
+use cli::{Endpoints, Up};
+use client::kube;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use tokio::net::TcpListener;
+
+use crate::Environment;
+use crate::credentials::Credentials;
+use crate::data_dir::DataDir;
+use crate::listen::Body;
+use crate::pki::Pki;
+
+/// The account and region that ARNs and signatures carry.
+pub const ACCOUNT_ID: &str = "000000000000";
+pub const REGION: &str = "us-east-1";
+/// Lambda's default account limit.
+const FUNCTION_CONCURRENCY: u32 = 1000;
+/// Ready network namespaces: a Deployment's first pods and a few functions.
+const NETWORK_POOL: usize = 8;
+/// Function sandboxes that wait half-made.
+const PARKED_INSTANCES: usize = 4;
+const NODE_NAME: &str = "dory";
+
+/// Parts that start after the API server which reports on them or forwards to them.
+#[derive(Default)]
+pub struct Late {
+    pub node: OnceLock<Arc<node::Node>>,
+    pub functions: OnceLock<Arc<functions::Functions>>,
+    pub gateway: OnceLock<Arc<gateway::Metrics>>,
+}
+
+impl apiserver::Nodes for Late {
+    fn forward(&self, name: &str, request: Request<Body>) -> BoxFuture<'static, Response<Body>> {
+        match self.node.get() {
+            Some(node) => {
+                let node = node.clone();
+                Box::pin(async move { node.handle(request).await })
+            }
+            None => NoNodes.forward(name, request),
+        }
+    }
+}
+
+impl Late {
+    fn metrics(&self, text: &mut String) {
+        let instances = self.functions.get().map_or(0, |functions| functions.instances());
+        text.push_str("# HELP dory_function_instances Function instances that live now.\n");
+        text.push_str("# TYPE dory_function_instances gauge\n");
+        text.push_str(&format!("dory_function_instances {instances}\n"));
+        if let Some(gateway) = self.gateway.get() {
+            gateway.write(text);
+        }
+    }
+}
+
+pub async fn network(data: &DataDir) -> Result<net::Network> {
+    let settings = net::Settings {
+        dir: data.join("net"),
+        owner: owner(data),
+        pool: NETWORK_POOL,
+        expose_node_ports: false,
+    };
+    net::Network::open(settings)
+        .await
+        .context("cannot make the pod network; `dory doctor` says what is missing")
+}
+
+pub async fn host(data: &DataDir, network: Arc<net::Network>) -> Result<Arc<sandbox::Host>> {
+    let settings = sandbox::Settings {
+        dir: data.join("sandboxes"),
+        owner: owner(data),
+        program: std::env::current_exe().context("cannot find the dory binary")?,
+        network,
+        images: Arc::new(images(data)?),
+        parked: PARKED_INSTANCES,
+    };
+    sandbox::Host::open(settings)
+        .await
+        .context("cannot prepare sandboxes; `dory doctor` says what is missing")
+}
+
+pub fn images(data: &DataDir) -> Result<sandbox::image::Store> {
+    sandbox::image::Store::open(&data.join("images")).context("cannot open the image store")
+}
+
+/// Tells the things of this data directory on the host from those of another: a short hash of its path.
+fn owner(data: &DataDir) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let digest = ring::digest::digest(&ring::digest::SHA256, data.path().as_os_str().as_bytes());
+    digest.as_ref()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub async fn api(
+    data: &DataDir,
+    pki: &Pki,
+    network: &net::Network,
+    late: &Arc<Late>,
+    endpoints: &Endpoints,
+) -> Result<Arc<ApiServer>> {
+    let store = store::sqlite(&data.join("state.db")).context("cannot open the platform's state")?;
+    let mut config =
+        apiserver::Config::new(store, pki.service_account_key()?, pki.authority_pem().to_owned());
+    config.nodes = late.clone();
+    config.service_cidr = network.service_cidr();
+    config.advertise = Some(SocketAddr::from((network.gateway(), endpoints.api_port)));
+    let late = late.clone();
+    config.metrics.push(Arc::new(move |text| late.metrics(text)));
+    Ok(ApiServer::start(config).await?)
+}
+
+/// The service `kubernetes` has the first address of the service network.
+pub fn first_service_address(network: &net::Network) -> Ipv4Addr {
+    let [a, b, ..] = network.dns_address().octets();
+    Ipv4Addr::new(a, b, 0, 1)
+}
+
+/// A client without a socket, under a name that shows in managed fields and metrics.
+fn in_process(api: &Arc<ApiServer>, user: &str) -> kube::Client {
+    client::in_process(tower::util::BoxCloneService::new(api.service(Identity::master(user))))
+}
+
+pub fn controllers(api: &Arc<ApiServer>, pki: &Pki) -> controllers::Handle {
+    let options = controllers::Options {
+        ca_pem: Some(pki.authority_pem().to_owned()),
+        ..controllers::Options::default()
+    };
+    controllers::start(in_process(api, "system:kube-controller-manager"), options)
+}
+
+pub fn scheduler(api: &Arc<ApiServer>) -> scheduler::Handle {
+    scheduler::start(in_process(api, "system:kube-scheduler"), scheduler::Options::default())
+}
+
+pub async fn functions(
+    data: &DataDir,
+    api: &Arc<ApiServer>,
+    host: &Arc<sandbox::Host>,
+    options: &Up,
+    environment: &Environment,
+) -> Result<Arc<functions::Functions>> {
+    let config = functions::Config {
+        client: in_process(api, "dory:functions"),
+        host: host.clone(),
+        dir: data.join("functions"),
+        keep_alive: Duration::from_secs(options.keep_warm.into()),
+        concurrency: FUNCTION_CONCURRENCY,
+        account_id: ACCOUNT_ID.to_owned(),
+        region: REGION.to_owned(),
+        interpreter_dirs: environment.path.clone(),
+    };
+    functions::Functions::start(config).await.context("cannot start functions")
+}
+
+pub async fn node(
+    data: &DataDir,
+    api: &Arc<ApiServer>,
+    host: &Arc<sandbox::Host>,
+    network: &Arc<net::Network>,
+    endpoints: &Endpoints,
+) -> Result<Arc<node::Node>> {
+    let config = node::NodeConfig {
+        caches: client::Caches::new(in_process(api, &format!("system:node:{NODE_NAME}"))),
+        host: host.clone(),
+        network: network.clone(),
+        name: NODE_NAME.to_owned(),
+        address: network.gateway(),
+        data_dir: data.join("node"),
+        api_server: SocketAddrV4::new(network.gateway(), endpoints.api_port),
+        labels: Vec::new(),
+    };
+    node::start(config).await.context("cannot start the node")
+}
+
+pub fn aws_door(
+    data: &DataDir,
+    api: &Arc<ApiServer>,
+    functions: &Arc<functions::Functions>,
+    endpoints: &Endpoints,
+) -> Result<Arc<aws::Door>> {
+    let keys = Credentials::open(data)?;
+    Ok(Arc::new(aws::Door::new(aws::Config {
+        credentials: vec![keys.into()],
+        client: in_process(api, "dory:aws"),
+        functions: functions.clone(),
+        region: REGION.to_owned(),
+        account_id: ACCOUNT_ID.to_owned(),
+        endpoint: format!("http://127.0.0.1:{}", endpoints.aws_port),
+        url_base: format!("localhost:{}", endpoints.http_port),
+    })))
+}
+
+pub async fn gateway(
+    data: &DataDir,
+    api: &Arc<ApiServer>,
+    functions: &Arc<functions::Functions>,
+    (http, https): (TcpListener, TcpListener),
+) -> Result<gateway::Gateway> {
+    let keys = Credentials::open(data)?;
+    let secrets = move |id: &str| {
+        let secret = sigv4::Secret { secret_access_key: keys.secret_access_key.clone(), session_token: None };
+        (id == keys.access_key_id).then_some(secret)
+    };
+    let config = gateway::Config {
+        client: in_process(api, "dory:gateway"),
+        functions: functions.clone(),
+        http,
+        https,
+        region: REGION.to_owned(),
+        account_id: ACCOUNT_ID.to_owned(),
+        secrets: Arc::new(secrets),
+    };
+    gateway::start(config).await.context("cannot start the gateway")
+}

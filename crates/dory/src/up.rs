@@ -1,0 +1,69 @@
+//! `dory up`: the process around a platform — lock, log, runtime, signals.
+
+use std::io::Write;
+
+use anyhow::{Context, Result, bail};
+use cli::Up;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::Environment;
+use crate::data_dir::DataDir;
+use crate::detach::READY;
+use crate::platform::{Leave, Running};
+
+/// Requests are short and functions run in processes of their own: more threads than this only cost memory.
+const WORKER_THREADS_MAX: usize = 8;
+
+pub fn run(data: &DataDir, options: &Up, environment: &Environment) -> Result<()> {
+    if !environment.root {
+        bail!("containers need root on this host; run `sudo dory up` (rootless mode is not supported yet)");
+    }
+    data.create()?;
+    let _held = data.hold()?;
+    log_to_stderr();
+    let threads = std::thread::available_parallelism().map_or(2, |count| count.get()).min(WORKER_THREADS_MAX);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime.context("cannot start the asynchronous runtime")?;
+    runtime.block_on(serve(data, options, environment))
+}
+
+async fn serve(data: &DataDir, options: &Up, environment: &Environment) -> Result<()> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let running = Running::start(data, options, environment).await?;
+    announce(data, &running)?;
+    let leave = tokio::select! {
+        _ = interrupt.recv() => Leave::Nothing,
+        _ = terminate.recv() => Leave::Pods,
+    };
+    running.stop(leave).await
+}
+
+/// Says where everything listens, to a person or to `dory up --detach`.
+fn announce(data: &DataDir, running: &Running) -> Result<()> {
+    let endpoints = running.endpoints();
+    let mut out = std::io::stdout();
+    writeln!(out, "dory {} is up, data in {}", env!("CARGO_PKG_VERSION"), data.path().display())?;
+    writeln!(out, "  Kubernetes API  https://127.0.0.1:{}", endpoints.api_port)?;
+    writeln!(out, "  AWS endpoint    http://127.0.0.1:{}", endpoints.aws_port)?;
+    writeln!(
+        out,
+        "  gateway         http://127.0.0.1:{}, https://127.0.0.1:{}",
+        endpoints.http_port, endpoints.https_port
+    )?;
+    writeln!(out, "  for kubectl and aws: eval \"$(dory --data-dir {} env)\"", data.path().display())?;
+    writeln!(out, "{READY}")?;
+    Ok(out.flush()?)
+}
+
+fn log_to_stderr() {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_target(true)
+        // It would report a failed write by `eprintln!`, which panics when stderr cannot be written: on a full disk the
+        // log must not take down the thread that logs.
+        .log_internal_errors(false)
+        .init();
+}

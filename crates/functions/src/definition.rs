@@ -1,0 +1,172 @@
+//! One function as its object describes it. Pure: reads the JSON of a `Function` and refuses what makes no sense; the
+//! API server has validated it already, so a refusal here is a line in the log, not an answer to a user.
+
+use crate::NAME_ANNOTATION;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A function: what it is called, what its instances are made of, and how it may be called.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    /// The namespace of its object.
+    pub namespace: String,
+    /// The name of its object.
+    pub object: String,
+    /// Its name, as AWS clients know it.
+    pub name: String,
+    /// What instances are made of. Another revision means other instances.
+    pub revision: Revision,
+    /// Invocations that it may have at the same time, and that no other function can take from it.
+    pub reserved_concurrency: Option<u32>,
+    /// Its URL, if it has one.
+    pub url: Option<Url>,
+}
+
+/// All that an instance is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Such as `provided.al2023`.
+    pub runtime: String,
+    /// What to call, in the runtime's own words.
+    pub handler: String,
+    /// How long one invocation may take.
+    pub timeout: Duration,
+    /// Memory limit in MB (2^20 bytes).
+    pub memory_mb: u32,
+    /// Size of `/tmp` in MB.
+    pub ephemeral_storage_mb: u32,
+    /// Environment variables that the user set.
+    pub environment: BTreeMap<String, String>,
+    /// SHA-256 of the code archive, in hexadecimal.
+    pub code_sha256: String,
+}
+
+/// A function URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// The first label of its host.
+    pub id: String,
+    /// Whether callers must sign.
+    pub signed: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Spec {
+    runtime: String,
+    #[serde(default)]
+    handler: String,
+    timeout_seconds: Option<u64>,
+    #[serde(rename = "memoryMB")]
+    memory_mb: Option<u32>,
+    #[serde(rename = "ephemeralStorageMB")]
+    ephemeral_storage_mb: Option<u32>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    code: CodeSpec,
+    reserved_concurrency: Option<u32>,
+    url: Option<UrlSpec>,
+}
+
+#[derive(Deserialize)]
+struct CodeSpec {
+    sha256: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UrlSpec {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    auth_type: String,
+}
+
+impl Definition {
+    /// Reads a `Function` object. The defaults are AWS's, in case the object was not defaulted.
+    pub fn read(object: &Value) -> Result<Definition, String> {
+        let metadata = &object["metadata"];
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let object_name = text(&metadata["name"]).ok_or("it has no name")?;
+        let spec = Spec::deserialize(&object["spec"]).map_err(|error| error.to_string())?;
+        Ok(Definition {
+            namespace: text(&metadata["namespace"]).unwrap_or_else(|| "default".to_owned()),
+            name: text(&metadata["annotations"][NAME_ANNOTATION]).unwrap_or_else(|| object_name.clone()),
+            object: object_name,
+            revision: Revision {
+                runtime: spec.runtime,
+                handler: spec.handler,
+                timeout: Duration::from_secs(spec.timeout_seconds.unwrap_or(3)),
+                memory_mb: spec.memory_mb.unwrap_or(128),
+                ephemeral_storage_mb: spec.ephemeral_storage_mb.unwrap_or(512),
+                environment: spec.environment,
+                code_sha256: spec.code.sha256,
+            },
+            reserved_concurrency: spec.reserved_concurrency,
+            url: spec
+                .url
+                .filter(|url| !url.id.is_empty())
+                .map(|url| Url { id: url.id, signed: url.auth_type != "NONE" }),
+        })
+    }
+}
+
+/// The name of the Kubernetes object that holds the function which AWS clients call `name`. AWS allows capitals and
+/// underscores, Kubernetes does not: such names are folded, with a hash of the real one to keep them apart. The real
+/// name is in the annotation [`NAME_ANNOTATION`].
+pub fn object_name(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let label = |label: &str| {
+        !label.is_empty() && label.chars().all(plain) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    if name.split('.').all(label) {
+        return name.to_owned();
+    }
+    let folded: String =
+        name.chars().map(|c| c.to_ascii_lowercase()).map(|c| if plain(c) { c } else { '-' }).collect();
+    let hash = crate::code::hex_sha256(name.as_bytes());
+    let stem = folded.trim_matches('-');
+    format!("{}{}{}", stem, if stem.is_empty() { "" } else { "-" }, &hash[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn reads_a_function_with_defaults() {
+        let definition = Definition::read(&json!({
+            "metadata": {"name": "hello", "namespace": "team"},
+            "spec": {
+                "runtime": "provided.al2023", "handler": "x", "code": {"sha256": "ab", "size": 3},
+                "url": {"id": "abc", "authType": "NONE"}, "reservedConcurrency": 2,
+            },
+        }))
+        .expect("a well-formed function");
+        assert_eq!(definition.name, "hello");
+        assert_eq!(definition.namespace, "team");
+        assert_eq!(definition.revision.timeout, Duration::from_secs(3));
+        assert_eq!(definition.revision.memory_mb, 128);
+        assert_eq!(definition.reserved_concurrency, Some(2));
+        assert_eq!(definition.url, Some(Url { id: "abc".to_owned(), signed: false }));
+    }
+
+    #[test]
+    fn a_function_without_code_is_refused() {
+        let error =
+            Definition::read(&json!({"metadata": {"name": "x"}, "spec": {"runtime": "provided.al2"}}));
+        assert_eq!(error.expect_err("no code"), "missing field `code`");
+    }
+
+    #[test]
+    fn names_that_kubernetes_refuses_are_folded_and_stay_apart() {
+        assert_eq!(object_name("user-api"), "user-api");
+        assert!(object_name("MyFunction").starts_with("myfunction-"));
+        assert_ne!(object_name("my_function"), object_name("My_Function"));
+        assert_ne!(object_name("_"), object_name("__"));
+        assert!(object_name("_").chars().next().expect("a name").is_ascii_alphanumeric());
+    }
+}

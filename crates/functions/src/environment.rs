@@ -1,0 +1,73 @@
+//! The environment variables of an instance, as Lambda sets them. Pure.
+//!
+//! There are no `AWS_ACCESS_KEY_ID` and friends: an instance cannot reach the AWS door, which listens on the machine's
+//! loopback, and credentials that lead nowhere would only hide that.
+
+use crate::definition::Definition;
+use crate::machine::Machine;
+use crate::report::LATEST;
+use crate::runtimes::Program;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+/// Where the Runtime API listens inside an instance, as on Lambda.
+pub(crate) const API_PORT: u16 = 9001;
+
+/// Variables that a user may not set, because the platform does.
+pub const RESERVED: &[&str] = &[
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_RUNTIME_API",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECRET_KEY",
+    "AWS_SESSION_TOKEN",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_HANDLER",
+];
+
+pub(crate) fn environment(
+    machine: &Machine,
+    definition: &Definition,
+    program: &Program,
+    id: &str,
+) -> Vec<(String, String)> {
+    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    let mut set = |name: &str, value: &str| {
+        all.insert(name.to_owned(), value.to_owned());
+    };
+    // These a user may change.
+    set("LANG", "C.UTF-8");
+    set("LD_LIBRARY_PATH", "/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
+    set("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin");
+    set("TZ", ":UTC");
+    for (name, value) in &definition.revision.environment {
+        set(name, value);
+    }
+    set("AWS_DEFAULT_REGION", &machine.region);
+    if let Some(value) = &program.execution_env {
+        set("AWS_EXECUTION_ENV", value);
+    }
+    set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &definition.revision.memory_mb.to_string());
+    set("AWS_LAMBDA_FUNCTION_NAME", &definition.name);
+    set("AWS_LAMBDA_FUNCTION_VERSION", LATEST);
+    set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+    set("AWS_LAMBDA_LOG_GROUP_NAME", &format!("/aws/lambda/{}", definition.name));
+    let day = Timestamp::now().strftime("%Y/%m/%d");
+    set("AWS_LAMBDA_LOG_STREAM_NAME", &format!("{day}/[{LATEST}]{id}"));
+    set("AWS_LAMBDA_RUNTIME_API", &format!("127.0.0.1:{API_PORT}"));
+    set("AWS_REGION", &machine.region);
+    set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    set("LAMBDA_TASK_ROOT", "/var/task");
+    set("_HANDLER", &definition.revision.handler);
+    all.into_iter().collect()
+}

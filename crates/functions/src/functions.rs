@@ -1,0 +1,330 @@
+//! `Functions`, what callers hold. Owns the wiring of definitions, pools, code and logs; called by the doors.
+
+mod follow;
+
+pub use follow::resource;
+
+use crate::catalog::{Catalog, Function};
+use crate::code::{Code, CodeError, Codes};
+use crate::concurrency::Account;
+use crate::definition::object_name;
+use crate::instance::{InitFailure, Reply, Unstarted, Work};
+use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
+use crate::journal::TAIL_BYTES;
+use crate::logs::{LogQuery, Logs};
+use crate::machine::Machine;
+use crate::report::{self, LATEST, Report, Status};
+use crate::runtimes::{RuntimeError, Runtimes};
+use crate::{FunctionError, Sandboxes};
+use bytes::Bytes;
+use client::Key;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fs, io};
+use tokio::sync::{Semaphore, oneshot, watch};
+
+/// How the room is set up.
+pub struct Config {
+    /// Where function objects are.
+    pub client: client::kube::Client,
+    /// Where sandboxes come from: the machine's `sandbox::Host`.
+    pub host: Arc<dyn Sandboxes>,
+    /// Owns `code/`, `logs/` and `runtimes/` below it.
+    pub dir: PathBuf,
+    /// How long an idle instance is kept.
+    pub keep_alive: Duration,
+    /// Invocations at the same time, over all functions.
+    pub concurrency: u32,
+    /// The account in ARNs, such as `000000000000`.
+    pub account_id: String,
+    /// The region in ARNs and in the functions' environment, such as `us-east-1`.
+    pub region: String,
+    /// Directories to search for interpreters, in order: the entries of PATH, and `bin` of version-manager prefixes.
+    pub interpreter_dirs: Vec<PathBuf>,
+}
+
+/// All functions of this machine.
+pub struct Functions {
+    machine: Arc<Machine>,
+    account: Arc<Account>,
+    catalog: Catalog,
+    /// Archives that were uploaded a short while ago, and that an object may be about to name.
+    uploads: Mutex<HashMap<String, Instant>>,
+    /// The version of each object that the catalog shows, for callers who have just written one.
+    seen: watch::Sender<HashMap<Key, u64>>,
+    /// Whether a sweep of the code store is due already.
+    sweeping: AtomicBool,
+    tasks: Mutex<Vec<tokio::task::AbortHandle>>,
+}
+
+/// A function URL, found by its id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionUrl {
+    /// The namespace of the function's object.
+    pub namespace: String,
+    /// The function's name, as AWS knows it.
+    pub name: String,
+    /// Whether callers must sign (`AWS_IAM`); else anyone may call.
+    pub signed: bool,
+}
+
+/// How often an event is handed to another instance when the first one is gone just then.
+const DISPATCH_TRIES: u32 = 5;
+
+impl Functions {
+    /// Starts watching function objects and serving invocations; returns when those that exist are known.
+    pub async fn start(config: Config) -> io::Result<Arc<Functions>> {
+        fs::create_dir_all(&config.dir)?;
+        let hands = std::thread::available_parallelism().map_or(2, usize::from);
+        let machine = Arc::new(Machine {
+            host: config.host,
+            codes: Codes::open(config.dir.join("code"))?,
+            runtimes: Runtimes::open(config.dir.join("runtimes"), config.interpreter_dirs)?,
+            logs: Logs::open(config.dir.join("logs"))?,
+            keep_alive: config.keep_alive,
+            account_id: config.account_id,
+            region: config.region,
+            starts: Semaphore::new(hands * 4),
+        });
+        let account = Account::new(config.concurrency);
+        let functions = Arc::new(Functions {
+            catalog: Catalog::new(machine.clone(), account.clone()),
+            machine,
+            account,
+            uploads: Mutex::default(),
+            seen: watch::Sender::new(HashMap::new()),
+            sweeping: AtomicBool::new(false),
+            tasks: Mutex::default(),
+        });
+        functions.follow(&config.client).await;
+        Ok(functions)
+    }
+
+    /// Stops every instance and writes out the logs.
+    pub async fn close(&self) {
+        for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            task.abort();
+        }
+        for pool in self.catalog.pools() {
+            pool.kill();
+        }
+        self.machine.logs.flush();
+    }
+
+    /// Runs a function. The invocation goes on when the caller goes away, as on Lambda.
+    pub async fn invoke(self: &Arc<Self>, invocation: Invocation) -> Result<Outcome, InvokeError> {
+        let key = Key::new(invocation.namespace.clone(), object_name(&invocation.name));
+        let function = self.catalog.get(&key).ok_or_else(|| self.not_found(&invocation))?;
+        if !matches!(invocation.qualifier.as_deref(), None | Some(LATEST)) {
+            return Err(self.not_found(&invocation));
+        }
+        if invocation.payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(InvokeError::PayloadTooLarge { size: invocation.payload.len() });
+        }
+        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&invocation.payload) {
+            return Err(InvokeError::NotJson(error.to_string()));
+        }
+        if invocation.kind == InvocationKind::DryRun {
+            return Ok(Outcome {
+                request_id: uuid::Uuid::new_v4().to_string(),
+                payload: Bytes::new(),
+                error: None,
+                log_tail: None,
+                executed_version: LATEST.to_owned(),
+            });
+        }
+        let slot = self
+            .account
+            .enter(&function.usage, function.definition.reserved_concurrency)
+            .map_err(InvokeError::TooManyRequests)?;
+        let machine = self.machine.clone();
+        let run = tokio::spawn(async move {
+            let outcome = run(&machine, &function, invocation).await;
+            drop(slot);
+            outcome
+        });
+        run.await.unwrap_or_else(|error| Err(InvokeError::Start(error.to_string())))
+    }
+
+    /// Checks and stores a zip archive. It is kept as long as a function names it, and for a while before.
+    pub async fn put_code(&self, zip: Bytes) -> Result<Code, CodeError> {
+        let machine = self.machine.clone();
+        let stored = tokio::task::spawn_blocking(move || machine.codes.put(&zip)).await;
+        let code = stored.map_err(io::Error::other)??;
+        let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+        uploads.insert(code.sha256.clone(), Instant::now());
+        Ok(code)
+    }
+
+    /// The archive that was uploaded, as a file.
+    pub fn code_archive(&self, sha256: &str) -> Option<PathBuf> {
+        self.machine.codes.archive(sha256)
+    }
+
+    /// Whether functions of this runtime can run here; looks for the interpreter the first time.
+    pub async fn check_runtime(&self, runtime: &str) -> Result<(), RuntimeError> {
+        let (machine, name) = (self.machine.clone(), runtime.to_owned());
+        let found = tokio::task::spawn_blocking(move || machine.runtimes.find(&name).map(drop)).await;
+        found.unwrap_or_else(|_| Err(RuntimeError::Unknown(runtime.to_owned())))
+    }
+
+    /// The log of a function, by its AWS name. `None` when there is neither such a function nor a log of one.
+    pub fn logs(
+        &self,
+        namespace: &str,
+        name: &str,
+        query: LogQuery,
+    ) -> Option<BoxStream<'static, io::Result<Bytes>>> {
+        // A namespace becomes part of a path: one that could not exist is not looked for.
+        if namespace.contains(['.', '/']) {
+            return None;
+        }
+        let object = object_name(name);
+        let known = self.catalog.get(&Key::new(namespace, object.clone())).is_some();
+        (known || self.machine.logs.exists(namespace, &object))
+            .then(|| Box::pin(self.machine.logs.of(namespace, &object).read(query)) as BoxStream<'static, _>)
+    }
+
+    /// The function that a URL id (the first label of its host) leads to.
+    pub fn by_url(&self, id: &str) -> Option<FunctionUrl> {
+        let definition = self.catalog.by_url(id)?.definition;
+        Some(FunctionUrl {
+            namespace: definition.namespace.clone(),
+            name: definition.name.clone(),
+            signed: definition.url.as_ref().is_some_and(|url| url.signed),
+        })
+    }
+
+    /// Running instances, over all functions.
+    pub fn instances(&self) -> usize {
+        self.catalog.pools().iter().map(|pool| pool.len()).sum()
+    }
+
+    /// Those of them that wait for an event.
+    pub fn idle_instances(&self) -> usize {
+        self.catalog.pools().iter().map(|pool| pool.idle()).sum()
+    }
+
+    /// The account's limit of invocations at the same time, and what functions without a reservation share of it.
+    pub fn concurrency(&self) -> (u32, u32) {
+        (self.account.limit(), self.account.unreserved_limit())
+    }
+
+    fn not_found(&self, invocation: &Invocation) -> InvokeError {
+        let mut arn = self.machine.function_arn(&invocation.name);
+        if let Some(qualifier) = &invocation.qualifier {
+            arn = format!("{arn}:{qualifier}");
+        }
+        InvokeError::NotFound(arn)
+    }
+}
+
+async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> Result<Outcome, InvokeError> {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let timeout = function.definition.revision.timeout;
+    let called = Instant::now();
+    let (mut reply, mut answer) = oneshot::channel();
+    let mut work = Work {
+        request_id: request_id.clone(),
+        deadline_ms: 0,
+        payload: invocation.payload,
+        trace_id: invocation.trace_id,
+        client_context: invocation.client_context,
+    };
+    let mut taken = None;
+    for _ in 0..DISPATCH_TRIES {
+        let lease = match function.pool.take().await {
+            Ok(lease) => lease,
+            Err(unstarted) => {
+                return failed_to_start(
+                    machine,
+                    function,
+                    &request_id,
+                    called,
+                    invocation.log_tail,
+                    unstarted,
+                );
+            }
+        };
+        let Some(instance) = lease.instance() else { continue };
+        work.deadline_ms =
+            Timestamp::now().as_millisecond() + i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 2);
+        match instance.dispatch(work, invocation.log_tail, reply) {
+            Ok(()) => {
+                taken = Some(instance);
+                break;
+            }
+            Err(rejected) => (work, reply) = (rejected.work, rejected.reply),
+        }
+    }
+    let instance =
+        taken.ok_or_else(|| InvokeError::Start("instances end before they take the event".to_owned()))?;
+    let answered = match tokio::time::timeout(timeout, &mut answer).await {
+        Ok(answered) => answered,
+        Err(_) => {
+            instance.time_out(&request_id, timeout);
+            answer.await
+        }
+    };
+    let reply = answered.map_err(|_| InvokeError::Start("the instance was stopped".to_owned()))?;
+    Ok(outcome(request_id, reply))
+}
+
+fn outcome(request_id: String, reply: Reply) -> Outcome {
+    Outcome {
+        request_id,
+        payload: reply.payload,
+        error: reply.error,
+        log_tail: reply.log_tail,
+        executed_version: LATEST.to_owned(),
+    }
+}
+
+/// There is no instance to write this invocation's lines, so they are written here. What the runtime or the platform
+/// has to say about the start is the function's answer; only a failure of the machine is an error of the platform.
+fn failed_to_start(
+    machine: &Machine,
+    function: &Function,
+    request_id: &str,
+    called: Instant,
+    log_tail: bool,
+    unstarted: Unstarted,
+) -> Result<Outcome, InvokeError> {
+    let (payload, lines, error_type) = match unstarted.failure {
+        InitFailure::Machine(reason) => return Err(InvokeError::Start(reason)),
+        InitFailure::Reported { payload, error_type } => (payload, Vec::new(), error_type),
+        InitFailure::Fault(fault) => (
+            fault.document(request_id),
+            vec![
+                format!("RequestId: {request_id} Error: {}", fault.sentence()),
+                fault.error_type().to_owned(),
+            ],
+            fault.report_type().to_owned(),
+        ),
+    };
+    let status = if error_type == "Sandbox.Timedout" { Status::Timeout } else { Status::Error(&error_type) };
+    let report = Report {
+        request_id,
+        duration: called.elapsed(),
+        init: None,
+        memory_mb: function.definition.revision.memory_mb,
+        memory_peak_bytes: 0,
+        status: Some(status),
+    };
+    let mut all = vec![report::start(request_id)];
+    all.extend(lines);
+    all.extend([report::end(request_id), report.to_string()]);
+    let log = machine.logs.of(&function.definition.namespace, &function.definition.object);
+    log.append("platform", all.iter().map(String::as_bytes));
+    let log_tail = log_tail.then(|| {
+        let mut whole = [&unstarted.log_tail[..], all.join("\n").as_bytes(), b"\n"].concat();
+        whole.drain(..whole.len().saturating_sub(TAIL_BYTES));
+        Bytes::from(whole)
+    });
+    Ok(outcome(request_id.to_owned(), Reply { payload, error: Some(FunctionError::Unhandled), log_tail }))
+}

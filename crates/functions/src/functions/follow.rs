@@ -1,0 +1,125 @@
+//! Following function objects: what the watch brings goes into the catalog; code that no object names any more is
+//! removed after a while.
+
+use super::Functions;
+use crate::definition::Definition;
+use client::{ApiResource, Cache, Key, Selectors};
+use futures::StreamExt;
+use serde_json::Value;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How long an uploaded archive is kept although no object names it, and how long after a change the store is swept:
+/// longer than the longest invocation (15 minutes), which may still read the code of a revision that is gone.
+const UPLOAD_KEPT: Duration = Duration::from_secs(20 * 60);
+
+/// How long a caller waits for its own write to come by; the watch of an embedded API server takes microseconds.
+const SEEN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where function objects are found.
+pub fn resource() -> ApiResource {
+    ApiResource {
+        group: "dory.dev".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "dory.dev/v1".to_owned(),
+        kind: "Function".to_owned(),
+        plural: "functions".to_owned(),
+    }
+}
+
+impl Functions {
+    /// Waits until an object that the caller has just written is what invocations see; with `None`, until it is gone.
+    pub async fn seen(&self, key: &Key, resource_version: Option<u64>) {
+        let mut seen = self.seen.subscribe();
+        let current = seen.wait_for(|seen| match (seen.get(key), resource_version) {
+            (Some(version), Some(written)) => *version >= written,
+            (found, None) => found.is_none(),
+            (None, Some(_)) => false,
+        });
+        // A watch that lags only means that the next invocation may see the function as it was.
+        if tokio::time::timeout(SEEN_LIMIT, current).await.is_err() {
+            tracing::warn!(?key, "the watch of functions lags behind");
+        }
+    }
+
+    pub(super) async fn follow(self: &Arc<Self>, client: &client::kube::Client) {
+        let cache = Cache::start(client, resource(), Selectors::default());
+        let mut changes = cache.subscribe();
+        cache.synced().await;
+        for object in cache.list() {
+            self.take_in(&object);
+        }
+        self.sweep().await;
+        let functions = Arc::downgrade(self);
+        let task = tokio::spawn(async move {
+            // The cache lives as long as this task follows it.
+            let _cache = cache;
+            while let Some(change) = changes.next().await {
+                let Some(functions) = functions.upgrade() else { return };
+                match &change.new {
+                    Some(object) => functions.take_in(object),
+                    None => functions.forget(&change.key),
+                }
+                functions.sweep_later();
+            }
+        });
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task.abort_handle());
+    }
+
+    fn take_in(&self, object: &Value) {
+        let key = Key::of(object);
+        match Definition::read(object) {
+            Ok(definition) => self.catalog.put(definition),
+            Err(error) => {
+                tracing::warn!(?key, error, "a function object makes no sense and is not served");
+                self.catalog.remove(&key);
+            }
+        }
+        let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok());
+        self.seen.send_modify(|seen| {
+            seen.insert(key, version.unwrap_or(0));
+        });
+    }
+
+    fn forget(&self, key: &Key) {
+        self.catalog.remove(key);
+        self.seen.send_modify(|seen| {
+            seen.remove(key);
+        });
+    }
+
+    /// One sweep for all changes of the next while.
+    fn sweep_later(self: &Arc<Self>) {
+        if self.sweeping.swap(true, std::sync::atomic::Ordering::AcqRel) {
+            return;
+        }
+        let functions = Arc::downgrade(self);
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(UPLOAD_KEPT).await;
+            if let Some(functions) = functions.upgrade() {
+                functions.sweeping.store(false, std::sync::atomic::Ordering::Release);
+                functions.sweep().await;
+            }
+        });
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        tasks.retain(|task| !task.is_finished());
+        tasks.push(task.abort_handle());
+    }
+
+    /// Removes code that no function, no running instance and no recent upload needs.
+    async fn sweep(&self) {
+        let mut keep = self.catalog.code();
+        {
+            let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
+            uploads.retain(|_, at| at.elapsed() < UPLOAD_KEPT);
+            keep.extend(uploads.keys().cloned());
+        }
+        let machine = self.machine.clone();
+        match tokio::task::spawn_blocking(move || machine.codes.sweep(&keep)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(removed)) => tracing::info!(removed, "code that no function names was removed"),
+            Ok(Err(error)) => tracing::warn!(%error, "the code store could not be swept"),
+            Err(error) => tracing::error!(%error, "sweeping the code store failed"),
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! One instance: a sandbox that serves one invocation at a time. Owns the state machine between the Runtime API (below)
+//! and the pool (above): starting, idle, busy, finished, gone. Every step is taken under one short lock.
+
+mod life;
+
+use crate::FunctionError;
+use crate::fault::Fault;
+use crate::journal::Journal;
+use crate::pool::Pool;
+use crate::report::{self, Report, Status};
+use crate::sandboxes::Sandbox;
+use bytes::Bytes;
+use jiff::Timestamp;
+use sandbox::Exit;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, oneshot};
+
+/// An event on its way into an instance.
+pub(crate) struct Work {
+    pub(crate) request_id: String,
+    pub(crate) deadline_ms: i64,
+    pub(crate) payload: Bytes,
+    pub(crate) trace_id: Option<String>,
+    pub(crate) client_context: Option<String>,
+}
+
+/// What comes back to the invoker.
+pub(crate) struct Reply {
+    pub(crate) payload: Bytes,
+    pub(crate) error: Option<FunctionError>,
+    pub(crate) log_tail: Option<Bytes>,
+}
+
+/// Why a call of the Runtime API was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It names another invocation than the one in work.
+    OtherRequest,
+    /// It does not fit the state, such as `next` before the answer.
+    State,
+    /// The instance is being stopped.
+    Stopping,
+}
+
+/// Why an instance never became ready.
+#[derive(Debug, Clone)]
+pub(crate) enum InitFailure {
+    /// The runtime said so, with an error document of its own.
+    Reported { payload: Bytes, error_type: String },
+    /// It ended or took too long.
+    Fault(Fault),
+    /// The machine could not start it.
+    Machine(String),
+}
+
+/// A start that failed, for the invocation that waited for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Unstarted {
+    pub(crate) failure: InitFailure,
+    /// The end of what was logged meanwhile.
+    pub(crate) log_tail: Bytes,
+}
+
+impl From<InitFailure> for Unstarted {
+    fn from(failure: InitFailure) -> Unstarted {
+        Unstarted { failure, log_tail: Bytes::new() }
+    }
+}
+
+enum State {
+    Starting(Option<oneshot::Sender<Result<(), InitFailure>>>),
+    Idle {
+        next: oneshot::Sender<Work>,
+        since: Instant,
+        frozen: bool,
+    },
+    Busy(Active),
+    /// It has answered and not asked for the next event yet.
+    Finished,
+    Gone,
+}
+
+/// The invocation in work.
+struct Active {
+    request_id: String,
+    reply: oneshot::Sender<Reply>,
+    started: Instant,
+    /// How long the instance took to start, when this is its first invocation.
+    init: Option<Duration>,
+}
+
+pub(crate) struct Instance {
+    pub(crate) id: String,
+    arn: String,
+    memory_mb: u32,
+    sandbox: Arc<dyn Sandbox>,
+    journal: Journal,
+    pool: Weak<Pool>,
+    born: Instant,
+    init: Mutex<Option<Duration>>,
+    state: Mutex<State>,
+    /// Wakes the task that minds the instance, when it has no timer that would.
+    changed: Notify,
+    unminded: AtomicBool,
+}
+
+impl Instance {
+    pub(crate) fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    /// The runtime asks for an event. The first time this also says that it is ready.
+    pub(crate) async fn next(self: &Arc<Self>) -> Result<Work, Refusal> {
+        let (next, work) = oneshot::channel();
+        let first = {
+            let mut state = self.lock();
+            let first = match &mut *state {
+                State::Starting(ready) => {
+                    *self.init.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.born.elapsed());
+                    if let Some(ready) = ready.take() {
+                        // The start that waits for this may have run out of time; then the instance is stopped soon.
+                        drop(ready.send(Ok(())));
+                    }
+                    Some(true)
+                }
+                State::Finished => Some(false),
+                // The runtime lost its connection and asks again.
+                State::Idle { .. } => None,
+                State::Busy(_) => return Err(Refusal::State),
+                State::Gone => return Err(Refusal::Stopping),
+            };
+            *state = State::Idle { next, since: Instant::now(), frozen: false };
+            first
+        };
+        if let (Some(first), Some(pool)) = (first, self.pool.upgrade()) {
+            pool.offer(self.clone(), first);
+        }
+        // Under load the minder has a timer running anyway, and an invocation need not wake it.
+        if self.unminded.swap(false, Ordering::AcqRel) {
+            self.changed.notify_one();
+        }
+        work.await.map_err(|_| Refusal::Stopping)
+    }
+
+    /// Hands an event in. Gives it back when the instance cannot take it after all.
+    pub(crate) fn dispatch(
+        &self,
+        work: Work,
+        tail: bool,
+        reply: oneshot::Sender<Reply>,
+    ) -> Result<(), Rejected> {
+        let mut state = self.lock();
+        let (next, frozen) = match std::mem::replace(&mut *state, State::Finished) {
+            State::Idle { next, frozen, .. } if !next.is_closed() => (next, frozen),
+            State::Idle { .. } => return Err(Rejected { work, reply }),
+            other => {
+                *state = other;
+                return Err(Rejected { work, reply });
+            }
+        };
+        if frozen {
+            self.sandbox.thaw();
+        }
+        self.journal.begin(tail, &report::start(&work.request_id));
+        let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let request_id = work.request_id.clone();
+        *state = State::Busy(Active { request_id, reply, started: Instant::now(), init });
+        match next.send(work) {
+            Ok(()) => Ok(()),
+            Err(work) => match std::mem::replace(&mut *state, State::Finished) {
+                State::Busy(active) => Err(Rejected { work, reply: active.reply }),
+                // The lock was held all along.
+                _ => Ok(()),
+            },
+        }
+    }
+
+    /// The function answered.
+    pub(crate) fn respond(&self, id: &str, payload: Bytes) -> Result<(), Refusal> {
+        let active = self.take_active(id, State::Finished)?;
+        self.note_finished();
+        self.finish(active, payload, None, &[], None);
+        Ok(())
+    }
+
+    /// The function failed and says how.
+    pub(crate) fn fail(&self, id: &str, payload: Bytes, error_type: &str) -> Result<(), Refusal> {
+        let active = self.take_active(id, State::Finished)?;
+        self.note_finished();
+        tracing::debug!(instance = self.id, error_type, "a function failed");
+        self.finish(active, payload, Some(FunctionError::Unhandled), &[], None);
+        Ok(())
+    }
+
+    /// The function answered more than fits.
+    pub(crate) fn response_too_large(&self, id: &str) -> Result<(), Refusal> {
+        let active = self.take_active(id, State::Finished)?;
+        self.note_finished();
+        self.finish_with(active, &Fault::ResponseTooLarge);
+        Ok(())
+    }
+
+    /// The runtime could not start and says why.
+    pub(crate) fn init_failed(&self, payload: Bytes, error_type: &str) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        let State::Starting(ready) = &mut *state else { return Err(Refusal::State) };
+        let failure = InitFailure::Reported { payload, error_type: error_type.to_owned() };
+        ready
+            .take()
+            .map_or(Err(Refusal::State), |ready| ready.send(Err(failure)).map_err(|_| Refusal::Stopping))
+    }
+
+    /// The invocation took too long: it is answered for, and the instance ends.
+    pub(crate) fn time_out(self: &Arc<Self>, id: &str, after: Duration) {
+        if let Ok(active) = self.take_active(id, State::Gone) {
+            self.finish_with(active, &Fault::Timeout(after));
+            self.end();
+        }
+    }
+
+    /// The process has ended by itself.
+    fn exited(&self, exit: Exit) {
+        let was = std::mem::replace(&mut *self.lock(), State::Gone);
+        match was {
+            State::Starting(Some(ready)) => {
+                // Nobody waits any more when the start has run out of time.
+                drop(ready.send(Err(InitFailure::Fault(Fault::Exit(exit)))));
+            }
+            State::Busy(active) => self.finish_with(active, &Fault::Exit(exit)),
+            State::Starting(None) | State::Idle { .. } | State::Finished | State::Gone => {}
+        }
+    }
+
+    /// Stops the instance; an invocation in work is lost. Pools do this only to idle instances, except at the very end.
+    pub(crate) fn stop(self: &Arc<Self>) {
+        *self.lock() = State::Gone;
+        self.end();
+    }
+
+    /// The platform's own answer, in place of the function's.
+    fn finish_with(&self, active: Active, fault: &Fault) {
+        let id = &active.request_id;
+        let payload = fault.document(id);
+        let (lines, status) = match fault {
+            Fault::Timeout(_) => {
+                let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
+                (vec![format!("{now} {id} {}", fault.sentence())], Status::Timeout)
+            }
+            Fault::ResponseTooLarge => (vec![fault.sentence()], Status::Error(fault.report_type())),
+            other => {
+                let line = format!("RequestId: {id} Error: {}", other.sentence());
+                (vec![line, other.error_type().to_owned()], Status::Error(other.report_type()))
+            }
+        };
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        self.finish(active, payload, Some(FunctionError::Unhandled), &lines, Some(status));
+    }
+
+    /// The last lines first, then the answer: who has the answer finds the whole log.
+    fn finish(
+        &self,
+        active: Active,
+        payload: Bytes,
+        error: Option<FunctionError>,
+        lines: &[&str],
+        status: Option<Status<'_>>,
+    ) {
+        let end = report::end(&active.request_id);
+        let report = Report {
+            request_id: &active.request_id,
+            duration: active.started.elapsed(),
+            init: active.init,
+            memory_mb: self.memory_mb,
+            memory_peak_bytes: self.sandbox.memory_peak_bytes(),
+            status,
+        }
+        .to_string();
+        let mut all = lines.to_vec();
+        all.extend([end.as_str(), report.as_str()]);
+        let log_tail = self.journal.end(&all);
+        // The invoker may be gone; the invocation was still run and logged.
+        drop(active.reply.send(Reply { payload, error, log_tail }));
+    }
+
+    fn take_active(&self, id: &str, then: State) -> Result<Active, Refusal> {
+        let mut state = self.lock();
+        match &*state {
+            State::Busy(active) if active.request_id == id => {}
+            State::Busy(_) => return Err(Refusal::OtherRequest),
+            _ => return Err(Refusal::State),
+        }
+        match std::mem::replace(&mut *state, then) {
+            State::Busy(active) => Ok(active),
+            _ => Err(Refusal::State),
+        }
+    }
+
+    fn note_finished(&self) {
+        if let Some(pool) = self.pool.upgrade() {
+            pool.note_finished(&self.id);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An event that an instance could not take, and where its answer goes.
+pub(crate) struct Rejected {
+    pub(crate) work: Work,
+    pub(crate) reply: oneshot::Sender<Reply>,
+}

@@ -1,0 +1,205 @@
+//! The life of an instance from its start to its end: one task minds the process, freezes it when it is idle, and stops
+//! it when it has been idle for long. A timer runs only while there is something to wait for.
+
+use super::{InitFailure, Instance, State};
+use crate::definition::Definition;
+use crate::environment::{API_PORT, environment};
+use crate::fault::Fault;
+use crate::journal::Journal;
+use crate::machine::Machine;
+use crate::pool::Pool;
+use crate::runtime_api;
+use crate::sandboxes::{Spec, StartError};
+use bytes::Bytes;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+
+/// How long an idle instance runs on before it is frozen. Lambda freezes at once; a little later costs a function
+/// nothing and saves freezing and thawing between the calls of a busy client.
+const FREEZE_AFTER: Duration = Duration::from_millis(20);
+
+/// How long the last output of an ended process may take to be read.
+const LAST_OUTPUT: Duration = Duration::from_secs(1);
+
+const MIB: u64 = 1024 * 1024;
+
+/// What the minder does next.
+#[derive(Debug, PartialEq, Eq)]
+enum Rest {
+    /// Nothing until the state changes.
+    Wait,
+    FreezeAt(Instant),
+    StopAt(Instant),
+    End,
+}
+
+impl Instance {
+    /// Starts an instance; the receiver tells when its runtime is ready, or why it never will be.
+    pub(crate) async fn start(
+        machine: &Arc<Machine>,
+        definition: &Definition,
+        pool: &Arc<Pool>,
+    ) -> Result<(Arc<Instance>, oneshot::Receiver<Result<(), InitFailure>>), InitFailure> {
+        let born = Instant::now();
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let spec = spec(machine, definition, &id).await?;
+        let sandbox = machine.host.start(spec).await.map_err(|error| match error {
+            StartError::Entrypoint(reason) => InitFailure::Fault(Fault::Entrypoint(reason)),
+            StartError::Machine(reason) => InitFailure::Machine(reason),
+        })?;
+        let broken = |error: io::Error| InitFailure::Machine(error.to_string());
+        let listener =
+            sandbox.take_listener().ok_or_else(|| InitFailure::Machine("no listener".to_owned()))?;
+        listener.set_nonblocking(true).map_err(broken)?;
+        let listener = TcpListener::from_std(listener).map_err(broken)?;
+        let log = machine.logs.of(&definition.namespace, &definition.object);
+        let journal = Journal::new(log, id[..8].to_owned(), sandbox.take_output()).map_err(broken)?;
+        let (ready, started) = oneshot::channel();
+        let instance = Arc::new(Instance {
+            id,
+            arn: machine.function_arn(&definition.name),
+            memory_mb: definition.revision.memory_mb,
+            sandbox,
+            journal,
+            pool: Arc::downgrade(pool),
+            born,
+            init: Mutex::default(),
+            state: Mutex::new(State::Starting(Some(ready))),
+            changed: Notify::new(),
+            unminded: AtomicBool::new(false),
+        });
+        pool.admit(&instance);
+        tokio::spawn(instance.clone().live(listener, machine.keep_alive));
+        Ok((instance, started))
+    }
+
+    /// Writes the last line about a start that failed; the end of what was logged during it.
+    pub(crate) fn end_start(&self, line: &str) -> Bytes {
+        self.journal.end_start(line)
+    }
+
+    /// How long it has existed.
+    pub(crate) fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
+    /// Tells the minder to end the instance.
+    pub(super) fn end(&self) {
+        self.changed.notify_one();
+    }
+
+    async fn live(self: Arc<Self>, listener: TcpListener, keep_alive: Duration) {
+        let api = tokio::spawn(runtime_api::serve(listener, self.clone()));
+        let instance = self.clone();
+        let output = tokio::spawn(async move { instance.journal.follow().await });
+        let mut exit = self.sandbox.wait();
+        loop {
+            let rest = self.rest(keep_alive);
+            let timer = match rest {
+                Rest::FreezeAt(at) | Rest::StopAt(at) => Some(at),
+                Rest::Wait => None,
+                Rest::End => break,
+            };
+            tokio::select! {
+                exit = &mut exit => {
+                    // What it printed last comes before the lines about its end.
+                    drop(tokio::time::timeout(LAST_OUTPUT, self.journal.ended()).await);
+                    self.exited(exit);
+                    break;
+                }
+                () = self.changed.notified() => {}
+                () = until(timer) => self.act(&rest),
+            }
+        }
+        if let Some(pool) = self.pool.upgrade() {
+            pool.gone(&self.id);
+        }
+        api.abort();
+        self.sandbox.kill().await;
+        drop(tokio::time::timeout(LAST_OUTPUT, self.journal.ended()).await);
+        output.abort();
+    }
+
+    fn rest(&self, keep_alive: Duration) -> Rest {
+        // Raised before the state is read: whoever changes it afterwards sees the flag.
+        self.unminded.store(true, Ordering::Release);
+        let rest = match &*self.lock() {
+            State::Gone => Rest::End,
+            State::Idle { since, frozen: true, .. } => Rest::StopAt(*since + keep_alive),
+            State::Idle { since, .. } => Rest::FreezeAt(*since + FREEZE_AFTER.min(keep_alive)),
+            State::Starting(_) | State::Busy(_) | State::Finished => Rest::Wait,
+        };
+        if matches!(rest, Rest::FreezeAt(_)) {
+            self.unminded.store(false, Ordering::Release);
+        }
+        rest
+    }
+
+    /// A timer has run out. Whatever has happened since it was set counts more.
+    fn act(self: &Arc<Self>, rest: &Rest) {
+        match rest {
+            Rest::FreezeAt(_) => {
+                let mut state = self.lock();
+                if let State::Idle { since, frozen, .. } = &mut *state
+                    && since.elapsed() >= FREEZE_AFTER
+                {
+                    self.sandbox.freeze();
+                    *frozen = true;
+                }
+            }
+            Rest::StopAt(at) => {
+                let due = matches!(&*self.lock(), State::Idle { frozen: true, .. }) && *at <= Instant::now();
+                if due && self.pool.upgrade().is_none_or(|pool| pool.withdraw(&self.id)) {
+                    self.stop();
+                }
+            }
+            Rest::Wait | Rest::End => {}
+        }
+    }
+}
+
+async fn until(timer: Option<Instant>) {
+    match timer {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What to start for this function. A missing `bootstrap` is found here, before anything is started.
+async fn spec(machine: &Arc<Machine>, definition: &Definition, id: &str) -> Result<Spec, InitFailure> {
+    let revision = &definition.revision;
+    let task = machine.codes.task(&revision.code_sha256).ok_or_else(|| {
+        InitFailure::Machine(format!(
+            "the code of {} is not in the code store: upload it again",
+            definition.name
+        ))
+    })?;
+    let program = match machine.runtimes.known(&revision.runtime) {
+        Some(program) => program,
+        None => {
+            let (machine, runtime) = (machine.clone(), revision.runtime.clone());
+            let looked_for = tokio::task::spawn_blocking(move || machine.runtimes.find(&runtime)).await;
+            let found = looked_for.map_err(|error| InitFailure::Machine(error.to_string()))?;
+            found.map_err(|error| InitFailure::Machine(error.to_string()))?
+        }
+    };
+    if program.execution_env.is_none() && !task.join("bootstrap").is_file() {
+        let reason = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]";
+        return Err(InitFailure::Fault(Fault::Entrypoint(reason.to_owned())));
+    }
+    Ok(Spec {
+        id: id.to_owned(),
+        argv: program.argv.clone(),
+        env: environment(machine, definition, &program, id),
+        task,
+        runtime: machine.runtimes.dir().to_owned(),
+        prefixes: program.prefixes.clone(),
+        memory_bytes: u64::from(revision.memory_mb) * MIB,
+        tmp_bytes: u64::from(revision.ephemeral_storage_mb) * MIB,
+        api_port: API_PORT,
+    })
+}

@@ -1,0 +1,118 @@
+//! The words of an invocation: what a caller hands in, what comes back, and why it may be refused. Holds no behaviour;
+//! used by every door that invokes functions.
+
+use bytes::Bytes;
+
+/// The largest request and response of a synchronous invocation: 6 MiB and a little, as AWS enforces it.
+pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
+
+/// One call of a function.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The namespace of the function's object; `default` for those made through the AWS door.
+    pub namespace: String,
+    /// The name of the function, as AWS knows it (see [`object_name`](crate::object_name)).
+    pub name: String,
+    /// Only `$LATEST` (or nothing, which means the same) exists today.
+    pub qualifier: Option<String>,
+    /// Whether to run the function or only to check that it could run.
+    pub kind: InvocationKind,
+    /// The event, as JSON.
+    pub payload: Bytes,
+    /// The decoded `X-Amz-Client-Context`.
+    pub client_context: Option<String>,
+    /// The `X-Amzn-Trace-Id` to pass on.
+    pub trace_id: Option<String>,
+    /// Whether to return the last 4 KB of the log.
+    pub log_tail: bool,
+}
+
+/// How to invoke. `Event` is missing on purpose: it needs a queue that survives the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvocationKind {
+    /// Run it and wait for the answer.
+    RequestResponse,
+    /// Check that the function exists and may be called.
+    DryRun,
+}
+
+/// The answer of a function, which may itself be an error document of the function.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The id that the log lines carry.
+    pub request_id: String,
+    /// What the function answered, or the error document.
+    pub payload: Bytes,
+    /// Set when the payload is an error document; it becomes `X-Amz-Function-Error`.
+    pub error: Option<FunctionError>,
+    /// The last 4 KB of this invocation's log, where asked for.
+    pub log_tail: Option<Bytes>,
+    /// `$LATEST`.
+    pub executed_version: String,
+}
+
+/// The value of `X-Amz-Function-Error`. Today's runtimes report every failure as `Unhandled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FunctionError {
+    /// The function threw, exited, hung or answered too much.
+    Unhandled,
+}
+
+impl FunctionError {
+    /// As the header spells it.
+    pub fn as_str(self) -> &'static str {
+        "Unhandled"
+    }
+}
+
+/// Why an invocation was not run at all; each has a counterpart among AWS's errors.
+#[derive(Debug, thiserror::Error)]
+pub enum InvokeError {
+    /// No such function, or no such version of it.
+    #[error("Function not found: {0}")]
+    NotFound(String),
+    /// No instance may be started for it now.
+    #[error("Rate Exceeded.")]
+    TooManyRequests(ThrottleReason),
+    /// The event is over [`PAYLOAD_BYTES_MAX`].
+    #[error(
+        "{size} byte payload is too large for the RequestResponse invocation type (limit {PAYLOAD_BYTES_MAX} bytes)"
+    )]
+    PayloadTooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// The event is not JSON.
+    #[error("Could not parse request body into json: {0}")]
+    NotJson(String),
+    /// The runtime of the function cannot run on this machine.
+    #[error("{0}")]
+    Runtime(String),
+    /// The code archive that the function names is not in the code store.
+    #[error("the code of function {0} is missing from the code store: upload it again")]
+    CodeMissing(String),
+    /// The machine could not start an instance.
+    #[error("failed to start an instance: {0}")]
+    Start(String),
+}
+
+/// Which limit was hit; the `Reason` of AWS's `TooManyRequestsException`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ThrottleReason {
+    /// The function's own reserved concurrency is in use.
+    ReservedFunctionConcurrentInvocationLimitExceeded,
+    /// The account's unreserved concurrency is in use.
+    ConcurrentInvocationLimitExceeded,
+}
+
+impl ThrottleReason {
+    /// As AWS spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded => {
+                "ReservedFunctionConcurrentInvocationLimitExceeded"
+            }
+            ThrottleReason::ConcurrentInvocationLimitExceeded => "ConcurrentInvocationLimitExceeded",
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What one instance writes into its function's log: its own output, cut into lines, and the platform's lines around
+//! each invocation, in one order. Keeps the end of an invocation's lines for callers who asked for them.
+
+use crate::logs::{Lines, Log};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::watch;
+
+/// How much of an invocation's log `LogType=Tail` returns, as on Lambda.
+pub(crate) const TAIL_BYTES: usize = 4096;
+
+/// The most that is read at once, so that a function that prints without end cannot hold up its own END line.
+const DRAIN_BYTES_MAX: usize = 1024 * 1024;
+
+pub(crate) struct Journal {
+    log: Arc<Log>,
+    /// The log stream: what tells the lines of this instance from those of others.
+    stream: String,
+    output: Option<Receiver>,
+    inner: Mutex<Inner>,
+    /// Whether [`Journal::follow`] has come to the end of the output.
+    ended: watch::Sender<bool>,
+}
+
+struct Inner {
+    lines: Lines,
+    /// The last lines of the start, then of an invocation whose caller wants them.
+    tail: Option<VecDeque<u8>>,
+}
+
+impl Journal {
+    pub(crate) fn new(log: Arc<Log>, stream: String, output: Option<OwnedFd>) -> io::Result<Journal> {
+        let output = output.map(Receiver::from_owned_fd).transpose()?;
+        Ok(Journal {
+            log,
+            stream,
+            output,
+            inner: Mutex::new(Inner { lines: Lines::default(), tail: Some(VecDeque::new()) }),
+            ended: watch::Sender::new(false),
+        })
+    }
+
+    /// Reads output as it comes, until the other end is closed.
+    pub(crate) async fn follow(&self) {
+        self.read().await;
+        self.ended.send_replace(true);
+    }
+
+    /// Waits until all output is read.
+    pub(crate) async fn ended(&self) {
+        // The sender lives as long as this does.
+        drop(self.ended.subscribe().wait_for(|ended| *ended).await);
+    }
+
+    async fn read(&self) {
+        let Some(output) = &self.output else { return };
+        loop {
+            self.log.ready().await;
+            if output.readable().await.is_err() {
+                return;
+            }
+            match self.drain_by(|buffer| output.try_read(buffer)) {
+                Drained::Empty => {}
+                Drained::More => tokio::task::yield_now().await,
+                Drained::Closed => return,
+            }
+        }
+    }
+
+    /// Starts an invocation: what follows up to [`Journal::end`] is its log.
+    pub(crate) fn begin(&self, keep_tail: bool, line: &str) {
+        self.drain();
+        let mut inner = self.lock();
+        inner.tail = keep_tail.then(VecDeque::new);
+        self.write(&mut inner, &[line.as_bytes()]);
+    }
+
+    /// Ends an invocation; the end of its log, if [`Journal::begin`] asked to keep it.
+    pub(crate) fn end(&self, lines: &[&str]) -> Option<Bytes> {
+        self.drain();
+        let mut inner = self.lock();
+        let mut last = Vec::new();
+        inner.lines.finish(|line| last = line.to_vec());
+        let mut all: Vec<&[u8]> = if last.is_empty() { Vec::new() } else { vec![&last] };
+        all.extend(lines.iter().map(|line| line.as_bytes()));
+        self.write(&mut inner, &all);
+        inner.tail.take().map(|tail| Vec::from(tail).into())
+    }
+
+    /// Writes a line about the start, and ends what counts as its log: the first invocation may not come any more.
+    pub(crate) fn end_start(&self, line: &str) -> Bytes {
+        self.end(&[line]).unwrap_or_default()
+    }
+
+    /// Takes over what the instance has printed up to now. This asks the pipe itself: tokio would only say what it has
+    /// heard of, which may be less.
+    fn drain(&self) {
+        if let Some(output) = &self.output {
+            self.drain_by(|buffer| rustix::io::read(output, buffer).map_err(io::Error::from));
+        }
+    }
+
+    fn drain_by(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Drained {
+        let mut inner = self.lock();
+        let mut buffer = [0u8; 16 * 1024];
+        let mut complete: Vec<Vec<u8>> = Vec::new();
+        let mut taken = 0;
+        let drained = loop {
+            match read(&mut buffer) {
+                Ok(0) => break Drained::Closed,
+                Ok(count) => {
+                    inner.lines.push(&buffer[..count], |line| complete.push(line.to_vec()));
+                    taken += count;
+                    if taken >= DRAIN_BYTES_MAX {
+                        break Drained::More;
+                    }
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => break Drained::Empty,
+                    _ => break Drained::Closed,
+                },
+            }
+        };
+        if matches!(drained, Drained::Closed) {
+            inner.lines.finish(|line| complete.push(line.to_vec()));
+        }
+        if !complete.is_empty() {
+            let lines: Vec<&[u8]> = complete.iter().map(Vec::as_slice).collect();
+            self.write(&mut inner, &lines);
+        }
+        drained
+    }
+
+    fn write(&self, inner: &mut Inner, lines: &[&[u8]]) {
+        if let Some(tail) = &mut inner.tail {
+            for line in lines {
+                tail.extend(line.iter().copied().chain([b'\n']));
+            }
+            let surplus = tail.len().saturating_sub(TAIL_BYTES);
+            tail.drain(..surplus);
+        }
+        self.log.append(&self.stream, lines.iter().copied());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Drained {
+    Empty,
+    More,
+    Closed,
+}

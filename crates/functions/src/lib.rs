@@ -1,0 +1,51 @@
+//! Function instances: pools, invoke, concurrency, the Runtime API. Function objects live in the Kubernetes API (kind
+//! `Function`, `dory.dev/v1`) and are only read here; instances are soft state that no invocation ever writes down.
+//! Called by the gateway (function URLs), the AWS door (`Invoke`, code, logs) and the composition root.
+//!
+//! ```text
+//!  Functions ─ what callers hold: invoke, put_code, logs
+//!    ├─ Definition   one revision of a function, read from its object
+//!    ├─ Pool         instances of one revision: from zero, burst, keep-alive, drain
+//!    │    └─ Instance     one sandbox, one invocation at a time
+//!    │         └─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
+//!    ├─ Codes        zip archives, unpacked once, by content
+//!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them
+//!    └─ Logs         START, END, REPORT and all that functions print
+//! ```
+
+mod catalog;
+mod code;
+mod concurrency;
+mod definition;
+mod environment;
+mod fault;
+mod functions;
+mod instance;
+mod invocation;
+mod journal;
+mod logs;
+#[cfg(feature = "loopback")]
+pub mod loopback;
+mod machine;
+mod pool;
+mod report;
+mod runtime_api;
+mod runtimes;
+mod sandboxes;
+
+pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
+pub use definition::{Definition, object_name};
+pub use environment::RESERVED as RESERVED_VARIABLES;
+pub use functions::{Config, FunctionUrl, Functions, resource};
+pub use invocation::{
+    FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX, ThrottleReason,
+};
+pub use logs::LogQuery;
+pub use runtimes::{RUNTIMES, RuntimeError};
+pub use sandboxes::{Sandbox, Sandboxes, Spec, StartError};
+
+/// Holds the AWS name of a function whose object had to be named differently.
+pub const NAME_ANNOTATION: &str = "dory.dev/function-name";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! The logs of functions: one file each below `logs/`, written by one thread, rotated by size, read and followed by
+//! `dory logs`. An invocation only appends to memory; nothing is lost and nothing is reordered, because who cannot
+//! write as fast as its function prints stops reading from the function's pipe.
+
+mod lines;
+mod read;
+
+pub(crate) use lines::Lines;
+pub use read::LogQuery;
+
+use jiff::Timestamp;
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A file is set aside at this size; three of them are kept, so that one function's log stays under 40 MB.
+const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
+const OLD_FILES: u32 = 3;
+
+/// Above this, readers of a function's output wait for the disk.
+const BACKLOG_BYTES_MAX: usize = 1024 * 1024;
+
+/// The writer gathers what comes in so short a time into one write: under load that is one wake-up for many lines.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// Logs that wait for the writer. Each waits at most once, so only with more functions than this, all of them printing
+/// within [`GATHER`], would an invocation wait for the disk.
+const WAITING_MAX: usize = 4096;
+
+/// All logs. Dropping it ends the writer's thread after the last line is written.
+pub(crate) struct Logs {
+    dir: PathBuf,
+    open: Mutex<HashMap<String, Arc<Log>>>,
+    writer: mpsc::SyncSender<Arc<Log>>,
+}
+
+impl Logs {
+    pub(crate) fn open(dir: PathBuf) -> io::Result<Logs> {
+        fs::create_dir_all(&dir)?;
+        let (writer, work) = mpsc::sync_channel::<Arc<Log>>(WAITING_MAX);
+        std::thread::Builder::new().name("function-logs".to_owned()).spawn(move || {
+            while let Ok(log) = work.recv() {
+                std::thread::sleep(GATHER);
+                log.write_out();
+                while let Ok(log) = work.try_recv() {
+                    log.write_out();
+                }
+            }
+        })?;
+        Ok(Logs { dir, open: Mutex::default(), writer })
+    }
+
+    /// The log of one function. `name` is that of its object, which is safe as a file name.
+    pub(crate) fn of(&self, namespace: &str, name: &str) -> Arc<Log> {
+        let file = format!("{namespace}/{name}.log");
+        let mut open = lock(&self.open);
+        if let Some(log) = open.get(&file) {
+            return log.clone();
+        }
+        let log = Arc::new(Log {
+            path: self.dir.join(&file),
+            pending: Mutex::default(),
+            file: Mutex::default(),
+            writer: self.writer.clone(),
+            written: watch::Sender::new(0),
+        });
+        open.insert(file, log.clone());
+        log
+    }
+
+    /// Whether a function ever logged, so that the log of a deleted one can still be read.
+    pub(crate) fn exists(&self, namespace: &str, name: &str) -> bool {
+        self.dir.join(namespace).join(format!("{name}.log")).is_file()
+    }
+
+    /// Writes out everything that was appended before.
+    pub(crate) fn flush(&self) {
+        let logs: Vec<Arc<Log>> = lock(&self.open).values().cloned().collect();
+        for log in logs {
+            log.write_out();
+        }
+    }
+}
+
+/// The log of one function.
+pub(crate) struct Log {
+    path: PathBuf,
+    pending: Mutex<Pending>,
+    file: Mutex<Option<(File, u64)>>,
+    writer: mpsc::SyncSender<Arc<Log>>,
+    /// Bytes written since the start; followers wait for it to grow.
+    written: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    /// Whether the writer knows already.
+    told: bool,
+}
+
+impl Log {
+    /// Appends lines of one stream (an instance), each as `2026-01-01T00:00:00.000Z [stream] line`.
+    pub(crate) fn append<'a>(self: &Arc<Self>, stream: &str, lines: impl IntoIterator<Item = &'a [u8]>) {
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+        let tell = {
+            let mut pending = lock(&self.pending);
+            for line in lines {
+                for part in [now.as_bytes(), b" [", stream.as_bytes(), b"] ", line, b"\n"] {
+                    pending.bytes.extend_from_slice(part);
+                }
+            }
+            !pending.bytes.is_empty() && !std::mem::replace(&mut pending.told, true)
+        };
+        if tell {
+            // Sent without the lock, which the writer needs to make room. The receiver lives as long as any sender,
+            // unless its thread could not go on; then flush still writes.
+            drop(self.writer.send(self.clone()));
+        }
+    }
+
+    /// Waits until the backlog is small enough to read more output.
+    pub(crate) async fn ready(&self) {
+        let mut written = self.written.subscribe();
+        while lock(&self.pending).bytes.len() > BACKLOG_BYTES_MAX {
+            if written.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Writes what is pending. The file's lock is taken first, so that two writers keep the order.
+    fn write_out(&self) {
+        let mut file = lock(&self.file);
+        let bytes = {
+            let mut pending = lock(&self.pending);
+            pending.told = false;
+            std::mem::take(&mut pending.bytes)
+        };
+        if bytes.is_empty() {
+            return;
+        }
+        if let Err(error) = self.write(&mut file, &bytes) {
+            tracing::error!(path = %self.path.display(), %error, lost_bytes = bytes.len(), "a function's log was lost");
+            *file = None;
+        }
+        self.written.send_modify(|written| *written += bytes.len() as u64);
+    }
+
+    fn write(&self, file: &mut Option<(File, u64)>, bytes: &[u8]) -> io::Result<()> {
+        if file.as_ref().is_some_and(|(_, size)| *size >= FILE_BYTES_MAX) {
+            *file = None;
+            rotate(&self.path)?;
+        }
+        if file.is_none() {
+            if let Some(dir) = self.path.parent() {
+                fs::create_dir_all(dir)?;
+            }
+            let opened = OpenOptions::new().create(true).append(true).open(&self.path)?;
+            let size = opened.metadata()?.len();
+            *file = Some((opened, size));
+        }
+        let Some((opened, size)) = file else { return Ok(()) };
+        opened.write_all(bytes)?;
+        *size += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// `hello.log` becomes `hello.log.1`, and so on; the oldest goes.
+fn rotate(path: &Path) -> io::Result<()> {
+    let old = |number: u32| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    for number in (1..OLD_FILES).rev() {
+        if old(number).exists() {
+            fs::rename(old(number), old(number + 1))?;
+        }
+    }
+    fs::rename(path, old(1))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

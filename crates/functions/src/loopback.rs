@@ -1,0 +1,133 @@
+//! Instances without sandboxes: plain processes of this user whose Runtime API is a port of the machine's own loopback.
+//! For tests only (feature `loopback`): it isolates nothing and limits nothing.
+
+use crate::sandboxes::{Sandbox, Sandboxes, Spec, StartError};
+use futures::future::BoxFuture;
+use rustix::process::{Pid, Signal, kill_process};
+use sandbox::Exit;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// The fake host. Counts what tests ask about.
+#[derive(Debug, Default)]
+pub struct Loopback {
+    /// Instances started so far.
+    pub started: AtomicUsize,
+    /// How often an instance was frozen.
+    pub frozen: Arc<AtomicUsize>,
+}
+
+struct Process {
+    listener: Mutex<Option<TcpListener>>,
+    output: Mutex<Option<OwnedFd>>,
+    pid: Pid,
+    exit: watch::Receiver<Option<Exit>>,
+    frozen: Arc<AtomicUsize>,
+}
+
+impl Sandboxes for Loopback {
+    fn start(&self, spec: Spec) -> BoxFuture<'_, Result<Arc<dyn Sandbox>, StartError>> {
+        Box::pin(async move {
+            self.started.fetch_add(1, Ordering::Relaxed);
+            Ok(Arc::new(self.spawn(spec)?) as Arc<dyn Sandbox>)
+        })
+    }
+}
+
+impl Loopback {
+    fn spawn(&self, spec: Spec) -> Result<Process, StartError> {
+        let broken = |error: std::io::Error| StartError::Machine(error.to_string());
+        let listener = TcpListener::bind("127.0.0.1:0").map_err(broken)?;
+        let port = listener.local_addr().map_err(broken)?.port();
+        // There is no mount: the paths of the sandbox become the real ones.
+        let real = |text: &str| {
+            text.replace("/var/task", &spec.task.to_string_lossy())
+                .replace("/var/runtime", &spec.runtime.to_string_lossy())
+                .replace(&format!("127.0.0.1:{}", spec.api_port), &format!("127.0.0.1:{port}"))
+        };
+        let (reader, writer) = std::io::pipe().map_err(broken)?;
+        let mut child = Command::new(real(&spec.argv[0]))
+            .args(spec.argv[1..].iter().map(|argument| real(argument)))
+            .env_clear()
+            .envs(spec.env.iter().map(|(name, value)| (name, real(value))))
+            .current_dir(&spec.task)
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone().map_err(broken)?)
+            .stderr(writer)
+            .spawn()
+            .map_err(|error| StartError::Entrypoint(format!("fork/exec {}: {error}", spec.argv[0])))?;
+        let pid = Pid::from_child(&child);
+        let (ended, exit) = watch::channel(None);
+        std::thread::spawn(move || {
+            let status = child.wait().unwrap_or_default();
+            let signal = status.signal();
+            let code = status.code().unwrap_or(128 + signal.unwrap_or(0));
+            ended.send_replace(Some(Exit { code, signal, oom: false }));
+        });
+        Ok(Process {
+            listener: Mutex::new(Some(listener)),
+            output: Mutex::new(Some(reader.into())),
+            pid,
+            exit,
+            frozen: self.frozen.clone(),
+        })
+    }
+}
+
+impl Process {
+    fn signal(&self, signal: Signal) {
+        if self.exit.borrow().is_none() {
+            // It may end at this very moment, which is what a kill wants anyway.
+            let _ = kill_process(self.pid, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}
+
+impl Sandbox for Process {
+    fn take_listener(&self) -> Option<TcpListener> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn take_output(&self) -> Option<OwnedFd> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn wait(&self) -> BoxFuture<'_, Exit> {
+        let mut exit = self.exit.clone();
+        Box::pin(async move {
+            let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
+            ended.unwrap_or(Exit { code: 137, signal: Some(9), oom: false })
+        })
+    }
+
+    fn freeze(&self) {
+        self.frozen.fetch_add(1, Ordering::Relaxed);
+        self.signal(Signal::STOP);
+    }
+
+    fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn kill(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.signal(Signal::KILL);
+            self.wait().await;
+        })
+    }
+
+    fn memory_peak_bytes(&self) -> u64 {
+        0
+    }
+}

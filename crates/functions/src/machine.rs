@@ -1,0 +1,28 @@
+//! What all pools share: where sandboxes come from, code, runtimes, logs, and the platform's own names.
+
+use crate::code::Codes;
+use crate::logs::Logs;
+use crate::runtimes::Runtimes;
+use crate::sandboxes::Sandboxes;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+pub(crate) struct Machine {
+    pub(crate) host: Arc<dyn Sandboxes>,
+    pub(crate) codes: Codes,
+    pub(crate) runtimes: Runtimes,
+    pub(crate) logs: Logs,
+    pub(crate) keep_alive: Duration,
+    pub(crate) account_id: String,
+    pub(crate) region: String,
+    /// Starts under way. More at once than the machine has hands only makes each of them slower.
+    pub(crate) starts: Semaphore,
+}
+
+impl Machine {
+    /// `arn:aws:lambda:us-east-1:000000000000:function:hello`
+    pub(crate) fn function_arn(&self, name: &str) -> String {
+        format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account_id)
+    }
+}

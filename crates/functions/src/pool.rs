@@ -1,0 +1,187 @@
+//! The instances of one revision of one function. Owns who waits, who is idle and how many starts are under way; an
+//! invocation takes an idle instance, or waits for whichever is ready first: one that finishes, or a new one.
+
+mod start;
+
+use crate::definition::Definition;
+use crate::instance::{InitFailure, Instance, Unstarted};
+use crate::machine::Machine;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// An instance that has answered asks for its next event within a fraction of a millisecond. Whoever calls in between
+/// waits for it, as long as starting another one would take, but within these bounds.
+const GRACE_MIN: Duration = Duration::from_millis(5);
+const GRACE_MAX: Duration = Duration::from_secs(1);
+
+pub(crate) struct Pool {
+    machine: Arc<Machine>,
+    pub(crate) definition: Arc<Definition>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The one used last is used next, so that the others can go when there are too many.
+    idle: Vec<Arc<Instance>>,
+    waiting: VecDeque<oneshot::Sender<Result<Lease, Unstarted>>>,
+    starting: usize,
+    finishing: HashSet<String>,
+    live: HashMap<String, Arc<Instance>>,
+    /// How long the newest instance took to start.
+    last_start: Duration,
+    /// A newer revision has taken over: serve who waits, then end.
+    closed: bool,
+}
+
+/// An instance taken out of its pool. It goes back when nobody dispatches to it.
+pub(crate) struct Lease {
+    instance: Option<Arc<Instance>>,
+    pool: Arc<Pool>,
+}
+
+impl Lease {
+    /// Takes the instance for an invocation; from then on it comes back by asking for its next event.
+    pub(crate) fn instance(mut self) -> Option<Arc<Instance>> {
+        self.instance.take()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.pool.offer(instance, false);
+        }
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(machine: Arc<Machine>, definition: Arc<Definition>) -> Arc<Pool> {
+        Arc::new(Pool { machine, definition, state: Mutex::default() })
+    }
+
+    /// An instance that waits for an event.
+    pub(crate) async fn take(self: &Arc<Self>) -> Result<Lease, Unstarted> {
+        let (mut handed, grace) = {
+            let mut state = self.lock();
+            if let Some(instance) = state.idle.pop() {
+                return Ok(Lease { instance: Some(instance), pool: self.clone() });
+            }
+            let (hand, handed) = oneshot::channel();
+            state.waiting.push_back(hand);
+            let enough = state.waiting.len() <= state.finishing.len() + state.starting;
+            (handed, enough.then(|| state.last_start.clamp(GRACE_MIN, GRACE_MAX)))
+        };
+        if let Some(grace) = grace
+            && let Ok(result) = tokio::time::timeout(grace, &mut handed).await
+        {
+            return received(result);
+        }
+        self.start_if_needed();
+        received(handed.await)
+    }
+
+    /// An instance asks for an event: it goes to who waits longest, or becomes idle. `first` ends its start.
+    pub(crate) fn offer(self: &Arc<Self>, instance: Arc<Instance>, first: bool) {
+        let mut instance = Some(instance);
+        let mut unwanted = None;
+        {
+            let mut state = self.lock();
+            if let Some(instance) = &instance {
+                state.finishing.remove(&instance.id);
+                if first {
+                    state.starting = state.starting.saturating_sub(1);
+                    state.last_start = instance.age();
+                }
+            }
+            while let Some(waiting) = state.waiting.pop_front() {
+                if !waiting.is_closed() {
+                    let lease = Lease { instance: instance.take(), pool: self.clone() };
+                    // Should it be lost between the check and here, the lease brings the instance back.
+                    unwanted = waiting.send(Ok(lease)).err();
+                    break;
+                }
+            }
+            match instance.take() {
+                Some(instance) if !state.closed => state.idle.push(instance),
+                Some(instance) => {
+                    drop(state);
+                    instance.stop();
+                }
+                None => {}
+            }
+        }
+        drop(unwanted);
+    }
+
+    /// An instance exists now.
+    pub(crate) fn admit(&self, instance: &Arc<Instance>) {
+        self.lock().live.insert(instance.id.clone(), instance.clone());
+    }
+
+    /// An instance has answered, and will ask for its next event soon.
+    pub(crate) fn note_finished(&self, id: &str) {
+        self.lock().finishing.insert(id.to_owned());
+    }
+
+    /// Takes an idle instance out for good; false when it is not idle after all.
+    pub(crate) fn withdraw(&self, id: &str) -> bool {
+        let mut state = self.lock();
+        let before = state.idle.len();
+        state.idle.retain(|instance| instance.id != id);
+        state.idle.len() < before
+    }
+
+    /// An instance has ended, whatever it was doing.
+    pub(crate) fn gone(self: &Arc<Self>, id: &str) {
+        {
+            let mut state = self.lock();
+            state.idle.retain(|instance| instance.id != id);
+            state.finishing.remove(id);
+            state.live.remove(id);
+        }
+        // Who waited for this one needs another.
+        self.start_if_needed();
+    }
+
+    /// Ends the pool: idle instances stop now, the others after what they are doing.
+    pub(crate) fn close(&self) {
+        let idle = {
+            let mut state = self.lock();
+            state.closed = true;
+            std::mem::take(&mut state.idle)
+        };
+        for instance in idle {
+            instance.stop();
+        }
+    }
+
+    /// Ends every instance, in work or not.
+    pub(crate) fn kill(&self) {
+        self.close();
+        let live: Vec<Arc<Instance>> = self.lock().live.values().cloned().collect();
+        for instance in live {
+            instance.stop();
+        }
+    }
+
+    /// Instances that exist.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().live.len()
+    }
+
+    /// Instances that wait for an event.
+    pub(crate) fn idle(&self) -> usize {
+        self.lock().idle.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn received(result: Result<Result<Lease, Unstarted>, oneshot::error::RecvError>) -> Result<Lease, Unstarted> {
+    result.unwrap_or_else(|_| Err(InitFailure::Machine("the pool was closed".to_owned()).into()))
+}

@@ -1,0 +1,87 @@
+//! Starting instances: as many at once as invocations wait, as fast as the machine allows; a start that fails is tried
+//! once more, as Lambda does, and then fails the invocation that waits longest.
+
+use super::Pool;
+use crate::fault::Fault;
+use crate::instance::{InitFailure, Instance, Unstarted};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a runtime may take until it asks for its first event. The second try has the function's own timeout.
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+
+impl Pool {
+    /// Starts as many instances as there are invocations that no start is under way for.
+    pub(super) fn start_if_needed(self: &Arc<Self>) {
+        let missing = {
+            let mut state = self.lock();
+            state.waiting.retain(|waiting| !waiting.is_closed());
+            let missing = state.waiting.len().saturating_sub(state.starting);
+            state.starting += missing;
+            missing
+        };
+        for _ in 0..missing {
+            tokio::spawn(self.clone().start());
+        }
+    }
+
+    async fn start(self: Arc<Self>) {
+        let permit = self.machine.starts.acquire().await;
+        // While this start stood in line, instances that became free may have served everyone.
+        if self.lock().waiting.is_empty() {
+            self.lock().starting -= 1;
+            return self.start_if_needed();
+        }
+        let mut result = self.try_start(INIT_LIMIT, "init").await;
+        if result.as_ref().is_err_and(|unstarted| may_pass(&unstarted.failure)) {
+            result = self.try_start(self.definition.revision.timeout, "invoke").await;
+        }
+        drop(permit);
+        let Err(unstarted) = result else { return };
+        let waiting = {
+            let mut state = self.lock();
+            state.starting = state.starting.saturating_sub(1);
+            state.waiting.pop_front()
+        };
+        if let Some(waiting) = waiting {
+            // An invocation that has gone away needs no reason.
+            drop(waiting.send(Err(unstarted)));
+        }
+        self.start_if_needed();
+    }
+
+    /// One start. On success the instance has offered itself already, and is counted as started there.
+    async fn try_start(self: &Arc<Self>, limit: Duration, phase: &str) -> Result<(), Unstarted> {
+        let (instance, mut started) = Instance::start(&self.machine, &self.definition, self).await?;
+        let result = match tokio::time::timeout(limit, &mut started).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(InitFailure::Machine("the instance was stopped while it started".to_owned())),
+            Err(_) => {
+                started.close();
+                // Ready at the very last moment is ready.
+                started.try_recv().unwrap_or(Err(InitFailure::Fault(Fault::InitTimeout(limit))))
+            }
+        };
+        let Err(failure) = result else { return Ok(()) };
+        let status = match &failure {
+            InitFailure::Fault(Fault::InitTimeout(_)) => "Status: timeout".to_owned(),
+            InitFailure::Fault(fault) => format!("Status: error\tError Type: {}", fault.report_type()),
+            InitFailure::Reported { error_type, .. } => format!("Status: error\tError Type: {error_type}"),
+            InitFailure::Machine(_) => "Status: error".to_owned(),
+        };
+        let ms = instance.age().as_secs_f64() * 1000.0;
+        let line = format!("INIT_REPORT Init Duration: {ms:.2} ms\tPhase: {phase}\t{status}");
+        let log_tail = instance.end_start(&line);
+        instance.stop();
+        Err(Unstarted { failure, log_tail })
+    }
+}
+
+/// Whether another try may go better: not when the program cannot be run at all.
+fn may_pass(failure: &InitFailure) -> bool {
+    match failure {
+        InitFailure::Reported { .. } => true,
+        InitFailure::Fault(fault) => matches!(fault, Fault::Exit(_) | Fault::InitTimeout(_)),
+        InitFailure::Machine(_) => false,
+    }
+}

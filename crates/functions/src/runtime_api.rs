@@ -1,0 +1,200 @@
+//! The Runtime API, version 2018-06-01, as runtimes inside a sandbox call it: `next`, `response`, `error` and
+//! `init/error`. Owns the wire only; what each call means is decided by the [`Instance`] that it belongs to.
+
+use crate::instance::{Instance, Refusal, Work};
+use crate::invocation::PAYLOAD_BYTES_MAX;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::sync::Arc;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// What one call asks for.
+#[derive(Debug, PartialEq, Eq)]
+enum Call<'a> {
+    Next,
+    Response(&'a str),
+    Error(&'a str),
+    InitError,
+    Unknown,
+}
+
+/// Connections from one sandbox at a time; a runtime needs one.
+const CONNECTIONS_MAX: usize = 16;
+
+const VERSION: &str = "/2018-06-01/runtime/";
+
+fn read_call<'a>(method: &Method, path: &'a str) -> Call<'a> {
+    let Some(path) = path.strip_prefix(VERSION) else { return Call::Unknown };
+    let invocation = path.strip_prefix("invocation/").and_then(|rest| rest.split_once('/'));
+    match (method, path, invocation) {
+        (&Method::GET, "invocation/next", _) => Call::Next,
+        (&Method::POST, "init/error", _) => Call::InitError,
+        (&Method::POST, _, Some((id, "response"))) => Call::Response(id),
+        (&Method::POST, _, Some((id, "error"))) => Call::Error(id),
+        _ => Call::Unknown,
+    }
+}
+
+/// Serves one instance until the caller drops the future.
+pub(crate) async fn serve(listener: TcpListener, instance: Arc<Instance>) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let Ok(permit) = free.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let instance = instance.clone();
+                connections.spawn(async move {
+                    connection(stream, instance).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the Runtime API of an instance cannot accept");
+                return;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn connection(stream: TcpStream, instance: Arc<Instance>) {
+    // Answers are small and waited for; a failure to say so only costs time.
+    drop(stream.set_nodelay(true));
+    let service = service_fn(move |request| {
+        let instance = instance.clone();
+        async move { Ok::<_, Infallible>(answer(request, &instance).await) }
+    });
+    // An error here is a runtime that went away, which its exit tells too.
+    drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+}
+
+async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    match read_call(&parts.method, parts.uri.path()) {
+        Call::Next => match instance.next().await {
+            Ok(work) => event(work, instance),
+            Err(refusal) => accepted(Err(refusal)),
+        },
+        Call::Response(id) => match read(body).await {
+            Ok(payload) => accepted(instance.respond(id, payload)),
+            Err(Unreadable::TooLarge) => {
+                let refused = instance.response_too_large(id);
+                refused.err().map_or_else(
+                    || {
+                        let limit =
+                            format!("Exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes).");
+                        refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &limit)
+                    },
+                    |refusal| accepted(Err(refusal)),
+                )
+            }
+            Err(Unreadable::Broken) => {
+                refuse(StatusCode::BAD_REQUEST, "Truncated", "The response was cut off")
+            }
+        },
+        Call::Error(id) => match read(body).await {
+            Ok(payload) => accepted(instance.fail(id, payload, &error_type(&parts.headers))),
+            Err(_) => {
+                refuse(StatusCode::BAD_REQUEST, "InvalidErrorShape", "The error document cannot be read")
+            }
+        },
+        Call::InitError => match read(body).await {
+            Ok(payload) => accepted(instance.init_failed(payload, &error_type(&parts.headers))),
+            Err(_) => {
+                refuse(StatusCode::BAD_REQUEST, "InvalidErrorShape", "The error document cannot be read")
+            }
+        },
+        Call::Unknown => {
+            refuse(StatusCode::NOT_FOUND, "NotFound", "No such call in the Runtime API 2018-06-01")
+        }
+    }
+}
+
+enum Unreadable {
+    TooLarge,
+    Broken,
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Unreadable> {
+    match Limited::new(body, PAYLOAD_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Unreadable::TooLarge),
+        Err(_) => Err(Unreadable::Broken),
+    }
+}
+
+fn error_type(headers: &HeaderMap) -> String {
+    let value = headers.get("lambda-runtime-function-error-type").and_then(|value| value.to_str().ok());
+    value.unwrap_or("Runtime.Unknown").to_owned()
+}
+
+/// The event, with everything that a runtime is told about it in headers.
+fn event(work: Work, instance: &Instance) -> Response<Full<Bytes>> {
+    let mut builder = Response::builder()
+        .header("content-type", "application/json")
+        .header("lambda-runtime-aws-request-id", work.request_id)
+        .header("lambda-runtime-deadline-ms", work.deadline_ms)
+        .header("lambda-runtime-invoked-function-arn", instance.arn());
+    let optional =
+        [("lambda-runtime-trace-id", work.trace_id), ("lambda-runtime-client-context", work.client_context)];
+    for (name, value) in optional {
+        // What no header can hold, such as a context of several lines, is left out rather than losing the event.
+        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+            builder = builder.header(name, value);
+        }
+    }
+    builder.body(Full::new(work.payload)).unwrap_or_else(|_| {
+        refuse(StatusCode::INTERNAL_SERVER_ERROR, "InvalidHeader", "The event has unfit headers")
+    })
+}
+
+fn accepted(result: Result<(), Refusal>) -> Response<Full<Bytes>> {
+    match result {
+        Ok(()) => json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#.to_owned()),
+        Err(Refusal::OtherRequest) => {
+            refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
+        }
+        Err(Refusal::Stopping) => {
+            refuse(StatusCode::GONE, "InstanceStopped", "This instance is being stopped")
+        }
+        Err(Refusal::State) => refuse(
+            StatusCode::FORBIDDEN,
+            "InvalidStateTransition",
+            "This call does not fit the instance's state",
+        ),
+    }
+}
+
+fn refuse(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
+    json(status, serde_json::json!({"errorType": kind, "errorMessage": message}).to_string())
+}
+
+fn json(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_read_from_method_and_path() {
+        let call = |method: &Method, path: &'static str| read_call(method, path);
+        assert_eq!(call(&Method::GET, "/2018-06-01/runtime/invocation/next"), Call::Next);
+        assert_eq!(call(&Method::POST, "/2018-06-01/runtime/invocation/8f5/response"), Call::Response("8f5"));
+        assert_eq!(call(&Method::POST, "/2018-06-01/runtime/invocation/8f5/error"), Call::Error("8f5"));
+        assert_eq!(call(&Method::POST, "/2018-06-01/runtime/init/error"), Call::InitError);
+        assert_eq!(call(&Method::POST, "/2018-06-01/runtime/invocation/next"), Call::Unknown);
+        assert_eq!(call(&Method::GET, "/2020-01-01/extension/register"), Call::Unknown);
+    }
+}

@@ -1,0 +1,220 @@
+//! What may run here: `provided.*` anywhere, Node and Python where the host has the interpreter that the runtime's name
+//! promises. Owns `runtimes/` below the room's directory, where it writes its bootstraps; called when a function is
+//! created and when an instance starts.
+
+mod probe;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, io};
+
+/// The runtime names of AWS that this platform knows, in the order in which errors list them.
+pub const RUNTIMES: &[&str] = &[
+    "provided.al2023",
+    "provided.al2",
+    "nodejs20.x",
+    "nodejs22.x",
+    "nodejs24.x",
+    "python3.11",
+    "python3.12",
+    "python3.13",
+    "python3.14",
+];
+
+const NODE_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.mjs");
+const PYTHON_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.py");
+
+/// Why a runtime cannot be used on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuntimeError {
+    /// Not one of [`RUNTIMES`].
+    #[error("Runtime {0} is not supported by dory. Supported: {list}", list = RUNTIMES.join(", "))]
+    Unknown(String),
+    /// The host lacks the interpreter.
+    #[error(
+        "Runtime {runtime} needs {needs}, and this machine has {found}. Install it, or use another runtime"
+    )]
+    Missing {
+        /// Such as `python3.14`.
+        runtime: String,
+        /// Such as `Python 3.14`.
+        needs: String,
+        /// What was found instead.
+        found: String,
+    },
+}
+
+/// How to run functions of one runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Program {
+    /// The command inside the sandbox.
+    pub(crate) argv: Vec<String>,
+    /// Directories of the host that it needs beside the standard ones.
+    pub(crate) prefixes: Vec<PathBuf>,
+    /// `AWS_EXECUTION_ENV`; runtimes that bring their own program get none.
+    pub(crate) execution_env: Option<String>,
+}
+
+/// An interpreter family, by what the runtime's name begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Language {
+    Node,
+    Python,
+}
+
+pub(crate) struct Runtimes {
+    dir: PathBuf,
+    search: Vec<PathBuf>,
+    /// Found interpreters by runtime. Failures are not kept: the user may install what was missing.
+    found: Mutex<HashMap<String, Arc<Program>>>,
+}
+
+impl Runtimes {
+    /// Writes the bootstraps. `search` are the directories to look for interpreters in, in order.
+    pub(crate) fn open(dir: PathBuf, search: Vec<PathBuf>) -> io::Result<Runtimes> {
+        fs::create_dir_all(&dir)?;
+        for (name, content) in [("bootstrap.mjs", NODE_BOOTSTRAP), ("bootstrap.py", PYTHON_BOOTSTRAP)] {
+            write_read_only(&dir.join(name), content)?;
+        }
+        Ok(Runtimes { dir, search, found: Mutex::default() })
+    }
+
+    /// The directory to mount at `/var/runtime`.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// How to run `runtime`, looking for its interpreter the first time. Blocks then.
+    pub(crate) fn find(&self, runtime: &str) -> Result<Arc<Program>, RuntimeError> {
+        if let Some(program) = self.lock().get(runtime) {
+            return Ok(program.clone());
+        }
+        let program = Arc::new(self.look_for(runtime)?);
+        self.lock().insert(runtime.to_owned(), program.clone());
+        Ok(program)
+    }
+
+    /// The answer of an earlier [`Runtimes::find`], without blocking.
+    pub(crate) fn known(&self, runtime: &str) -> Option<Arc<Program>> {
+        self.lock().get(runtime).cloned()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Program>>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look_for(&self, runtime: &str) -> Result<Program, RuntimeError> {
+        if !RUNTIMES.contains(&runtime) {
+            return Err(RuntimeError::Unknown(runtime.to_owned()));
+        }
+        let Some((language, version)) = language_of(runtime) else {
+            return Ok(Program {
+                argv: vec!["/var/task/bootstrap".to_owned()],
+                prefixes: Vec::new(),
+                execution_env: None,
+            });
+        };
+        let interpreter =
+            probe::find(language, version, &self.search).map_err(|found| RuntimeError::Missing {
+                runtime: runtime.to_owned(),
+                needs: match language {
+                    Language::Node => format!("Node.js {version}"),
+                    Language::Python => format!("Python {version}"),
+                },
+                found,
+            })?;
+        let path = interpreter.path.to_string_lossy().into_owned();
+        let argv = match language {
+            Language::Node => vec![path, "/var/runtime/bootstrap.mjs".to_owned()],
+            // -S: the host's own site-packages are no part of the runtime. -u: what is printed is logged at once.
+            Language::Python => {
+                vec![path, "-S".to_owned(), "-u".to_owned(), "/var/runtime/bootstrap.py".to_owned()]
+            }
+        };
+        Ok(Program {
+            argv,
+            prefixes: interpreter.prefixes,
+            execution_env: Some(format!("AWS_Lambda_{runtime}")),
+        })
+    }
+}
+
+/// `nodejs22.x` is Node 22; `python3.12` is Python 3.12; `provided.*` has no language.
+fn language_of(runtime: &str) -> Option<(Language, &str)> {
+    if let Some(version) = runtime.strip_prefix("nodejs") {
+        return Some((Language::Node, version.trim_end_matches(".x")));
+    }
+    runtime.strip_prefix("python").map(|version| (Language::Python, version))
+}
+
+fn write_read_only(path: &Path, content: &str) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if fs::read_to_string(path).is_ok_and(|old| old == content) {
+        return Ok(());
+    }
+    // A new file in the place of the old one, so that instances which run the old one keep it.
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, content)?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o444))?;
+    fs::rename(&fresh, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtime_names_are_read() {
+        assert_eq!(language_of("nodejs22.x"), Some((Language::Node, "22")));
+        assert_eq!(language_of("python3.12"), Some((Language::Python, "3.12")));
+        assert_eq!(language_of("provided.al2023"), None);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let runtimes =
+            Runtimes::open(dir.path().join("runtimes"), vec![dir.path().to_owned()]).expect("runtimes");
+        let refuse = |name: &str| runtimes.find(name).expect_err("refused").to_string();
+        assert!(
+            refuse("java21")
+                .starts_with("Runtime java21 is not supported by dory. Supported: provided.al2023, ")
+        );
+        assert_eq!(
+            refuse("python3.14"),
+            "Runtime python3.14 needs Python 3.14, and this machine has none. Install it, or use another runtime"
+        );
+        assert_eq!(runtimes.find("provided.al2").expect("anywhere").argv, ["/var/task/bootstrap"]);
+    }
+
+    fn script(path: &Path, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::create_dir_all(path.parent().expect("a directory")).expect("it can be made");
+        fs::write(path, format!("#!/bin/sh\n{text}\n")).expect("a script");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+
+    #[test]
+    fn what_shims_stand_for_is_found() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (shims, version) = (dir.path().join("shims"), dir.path().join("versions/3.12.1"));
+        script(&shims.join("python3.12"), "exit 127");
+        let real = version.join("bin/python3.12");
+        script(&real, &format!("echo 3.12.1 {} {}", real.display(), version.display()));
+        let runtimes = Runtimes::open(dir.path().join("runtimes"), vec![shims]).expect("runtimes");
+        let program = runtimes.find("python3.12").expect("the one behind the shim");
+        assert_eq!(program.argv[0], real.canonicalize().expect("a path").to_string_lossy());
+        assert_eq!(program.prefixes, [version]);
+    }
+
+    #[test]
+    fn an_interpreter_of_another_version_is_not_taken() {
+        let dir = tempfile::tempdir().expect("a directory");
+        script(&dir.path().join("node"), "echo v18.1.0 /opt/node/bin/node");
+        let runtimes =
+            Runtimes::open(dir.path().join("runtimes"), vec![dir.path().to_owned()]).expect("runtimes");
+        let error = runtimes.find("nodejs22.x").expect_err("refused").to_string();
+        assert!(error.contains("needs Node.js 22, and this machine has only 18.1.0."), "{error}");
+    }
+}

@@ -1,0 +1,152 @@
+//! What instances need from the room below, as a small trait, so that pools can be tested without root and without
+//! namespaces. The real one is `sandbox::Host`.
+
+use futures::future::BoxFuture;
+use sandbox::{Exit, Instance, InstanceSpec, Mount, Reach, Root, StartErrorKind};
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Processes and threads in one instance, as on Lambda.
+const PIDS_MAX: u64 = 1024;
+
+/// Starts sandboxes.
+pub trait Sandboxes: Send + Sync + 'static {
+    /// Starts one; resolves when its first process runs.
+    fn start(&self, spec: Spec) -> BoxFuture<'_, Result<Arc<dyn Sandbox>, StartError>>;
+}
+
+/// One running sandbox. Dropping it kills what runs inside.
+pub trait Sandbox: Send + Sync + 'static {
+    /// The Runtime API's listener, bound inside the sandbox. Can be taken once.
+    fn take_listener(&self) -> Option<TcpListener>;
+    /// The reading end of the process's output. Can be taken once.
+    fn take_output(&self) -> Option<OwnedFd>;
+    /// Resolves when the first process has ended.
+    fn wait(&self) -> BoxFuture<'_, Exit>;
+    /// Stops the clock of everything inside.
+    fn freeze(&self);
+    /// Lets it go on.
+    fn thaw(&self);
+    /// Kills everything inside; resolves when it is gone.
+    fn kill(&self) -> BoxFuture<'_, ()>;
+    /// The most memory that was ever in use inside, in bytes.
+    fn memory_peak_bytes(&self) -> u64;
+}
+
+/// What to start.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Unique among all instances of this process.
+    pub id: String,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// Where the code is, mounted read-only at `/var/task`, the working directory.
+    pub task: PathBuf,
+    /// Where the bootstraps are, mounted read-only at `/var/runtime`.
+    pub runtime: PathBuf,
+    /// Directories of the host that the program needs beside the standard ones, read-only at their own paths.
+    pub prefixes: Vec<PathBuf>,
+    /// Memory limit in bytes.
+    pub memory_bytes: u64,
+    /// Size of the private `/tmp` in bytes.
+    pub tmp_bytes: u64,
+    /// The port of the Runtime API inside.
+    pub api_port: u16,
+}
+
+/// Why a sandbox did not start.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StartError {
+    /// The program is not there or may not be executed.
+    #[error("{0}")]
+    Entrypoint(String),
+    /// The machine refused.
+    #[error("{0}")]
+    Machine(String),
+}
+
+impl Sandboxes for sandbox::Host {
+    fn start(&self, spec: Spec) -> BoxFuture<'_, Result<Arc<dyn Sandbox>, StartError>> {
+        Box::pin(async move {
+            let program = spec.argv.first().cloned().unwrap_or_default();
+            match self.start_instance(instance_spec(spec)).await {
+                Ok(instance) => Ok(Arc::new(instance) as Arc<dyn Sandbox>),
+                Err(error) => Err(start_error(&program, &error)),
+            }
+        })
+    }
+}
+
+/// A program that cannot be run is the function's fault, and told as Lambda tells it; the rest is the machine's.
+fn start_error(program: &str, error: &sandbox::Error) -> StartError {
+    let reason = match error {
+        sandbox::Error::Start(start) => match start.kind {
+            StartErrorKind::NotFound => "no such file or directory",
+            StartErrorKind::PermissionDenied => "permission denied",
+            StartErrorKind::ExecFormat => "exec format error",
+            _ => return StartError::Machine(error.to_string()),
+        },
+        _ => return StartError::Machine(error.to_string()),
+    };
+    StartError::Entrypoint(format!("fork/exec {program}: {reason}"))
+}
+
+fn instance_spec(spec: Spec) -> InstanceSpec {
+    InstanceSpec {
+        id: spec.id,
+        argv: spec.argv,
+        env: spec.env,
+        cwd: "/var/task".to_owned(),
+        mounts: vec![
+            Mount::bind(spec.task, "/var/task", true),
+            Mount::bind(spec.runtime, "/var/runtime", true),
+        ],
+        root: Root::Host { prefixes: spec.prefixes },
+        memory_bytes: spec.memory_bytes,
+        // AWS gives CPU by memory; here an instance may use what is free, and the kernel shares it out.
+        cpu_millis: None,
+        pids_max: Some(PIDS_MAX),
+        tmp_bytes: spec.tmp_bytes,
+        api_port: Some(spec.api_port),
+        reach: Reach::Egress,
+        resolv_conf: String::new(),
+    }
+}
+
+impl Sandbox for Instance {
+    fn take_listener(&self) -> Option<TcpListener> {
+        Instance::take_listener(self)
+    }
+
+    fn take_output(&self) -> Option<OwnedFd> {
+        self.take_logs()
+    }
+
+    fn wait(&self) -> BoxFuture<'_, Exit> {
+        Box::pin(Instance::wait(self))
+    }
+
+    fn freeze(&self) {
+        if let Err(error) = Instance::freeze(self) {
+            tracing::warn!(instance = self.id(), %error, "an idle instance could not be frozen and runs on");
+        }
+    }
+
+    fn thaw(&self) {
+        if let Err(error) = Instance::thaw(self) {
+            tracing::warn!(instance = self.id(), %error, "an instance could not be thawed");
+        }
+    }
+
+    fn kill(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Instance::kill(self))
+    }
+
+    fn memory_peak_bytes(&self) -> u64 {
+        Instance::memory_peak_bytes(self)
+    }
+}

@@ -1,0 +1,126 @@
+//! Network namespaces: making one, pinning it as a file so that it lives without a process, entering one from a
+//! throw-away thread. Knows nothing of links.
+
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddrV4, TcpListener};
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
+
+use crate::Error;
+
+/// `NSFS_MAGIC`: the file system type of a pinned namespace.
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+
+/// The calling thread's network namespace.
+pub(crate) fn current() -> io::Result<File> {
+    File::open("/proc/thread-self/ns/net")
+}
+
+/// Moves the calling thread into a fresh network namespace.
+pub(crate) fn unshare() -> io::Result<()> {
+    // SAFETY: only the network namespace of this thread changes; no memory, descriptor or file system state is
+    // shared differently afterwards, which is what makes other forms of unshare unsound.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
+    Ok(())
+}
+
+/// Moves the calling thread into another network namespace.
+pub(crate) fn enter(namespace: &impl AsFd) -> io::Result<()> {
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+    Ok(())
+}
+
+/// A listening socket inside another network namespace, for a server outside of it: a socket belongs to the namespace
+/// it was made in. Blocking, about 100 µs: a throw-away thread enters, binds and ends.
+pub fn listen_in(netns: &Path, address: SocketAddrV4) -> Result<TcpListener, Error> {
+    let step = || format!("listen on {address} in {}", netns.display());
+    let bind = || {
+        enter(&File::open(netns)?)?;
+        TcpListener::bind(address)
+    };
+    let thread = std::thread::Builder::new().name("net-listen".to_owned());
+    std::thread::scope(|scope| {
+        let listening = thread.spawn_scoped(scope, bind)?;
+        listening.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+    })
+    .map_err(|source| Error::Kernel { step: step(), source })
+}
+
+/// The directory of pins. It is a mount of its own, private, so that pins do not spread into other mount namespaces,
+/// where they would keep a network alive that is gone here.
+#[derive(Clone, Debug)]
+pub(crate) struct Pins {
+    dir: PathBuf,
+}
+
+impl Pins {
+    /// Opens or makes the directory, removing what is left of pins that a reboot unmounted.
+    pub(crate) fn open(dir: PathBuf) -> io::Result<Pins> {
+        std::fs::create_dir_all(&dir)?;
+        if !is_mount(&dir)? {
+            mount_bind(&dir, &dir)?;
+            mount_change(&dir, MountPropagationFlags::PRIVATE)?;
+        }
+        let pins = Pins { dir };
+        for name in pins.files()? {
+            if !pins.is_live(&name) {
+                std::fs::remove_file(pins.path(&name))?;
+            }
+        }
+        Ok(pins)
+    }
+
+    /// Where the pin of that name is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    /// Pins the calling thread's network namespace.
+    pub(crate) fn pin(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        File::create(&path)?;
+        mount_bind("/proc/thread-self/ns/net", &path)?;
+        Ok(())
+    }
+
+    /// Lets go of a namespace; the kernel removes it and its links in its own time.
+    pub(crate) fn unpin(&self, name: &str) -> io::Result<()> {
+        let path = self.path(name);
+        match unmount(&path, UnmountFlags::DETACH) {
+            // Not mounted: what a reboot leaves.
+            Ok(()) | Err(rustix::io::Errno::INVAL) => std::fs::remove_file(&path),
+            Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The names of all pins.
+    pub(crate) fn files(&self) -> io::Result<Vec<String>> {
+        std::fs::read_dir(&self.dir)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    /// Takes the whole directory away.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        for name in self.files()? {
+            self.unpin(&name)?;
+        }
+        unmount(&self.dir, UnmountFlags::DETACH)?;
+        std::fs::remove_dir(&self.dir)
+    }
+
+    fn is_live(&self, name: &str) -> bool {
+        rustix::fs::statfs(self.path(name)).is_ok_and(|stat| stat.f_type == NSFS_MAGIC)
+    }
+}
+
+fn is_mount(dir: &Path) -> io::Result<bool> {
+    let stat = rustix::fs::statx(CWD, dir, AtFlags::empty(), StatxFlags::empty())?;
+    Ok(stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}

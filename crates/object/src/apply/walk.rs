@@ -1,0 +1,209 @@
+//! Walking objects by their schema: which fields an object has, and how two objects differ.
+
+use super::fields::Fields;
+use crate::json::items;
+use crate::schema::definitions::{Definition, Field, Topology, Type, table};
+use serde_json::{Map, Value};
+
+/// How a value is owned and merged.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    /// As a whole: scalars, and everything atomic.
+    Leaf,
+    /// Field by field.
+    Struct(&'static Definition),
+    /// Key by key.
+    Map(&'static Type),
+    /// Entry by entry, told apart by these fields.
+    Entries(&'static Type, &'static str),
+    /// Each value for itself.
+    Set,
+}
+
+/// The form of a type, in a field that may say more of it.
+pub(super) fn form(ty: &'static Type, field: Option<&'static Field>) -> Form {
+    match ty {
+        _ if field.is_some_and(|f| f.atomic_map) => Form::Leaf,
+        Type::Object(index) => match table().at(*index) {
+            definition if definition.atomic => Form::Leaf,
+            definition => Form::Struct(definition),
+        },
+        Type::Map(values) => Form::Map(values),
+        Type::List(items) => match field.and_then(|f| f.list) {
+            Some(Topology::Map(keys)) => Form::Entries(items, keys),
+            Some(Topology::Set) => Form::Set,
+            Some(Topology::Atomic) | None => Form::Leaf,
+        },
+        _ => Form::Leaf,
+    }
+}
+
+/// The form of a field or key of a value.
+pub(super) fn form_below(parent: Form, key: &str) -> Form {
+    match parent {
+        Form::Struct(definition) => definition.field(key).map_or(Form::Leaf, |f| form(&f.ty, Some(f))),
+        Form::Map(values) => form(values, None),
+        Form::Entries(items, _) => form(items, None),
+        Form::Leaf | Form::Set => Form::Leaf,
+    }
+}
+
+/// The step of a list entry; a key that the entry leaves out has its default.
+pub(super) fn entry_step(entry: &Value, item: &'static Type, keys: &str) -> String {
+    if let (false, Some(Value::String(one))) = (keys.contains(','), entry.get(keys)) {
+        return format!("k:{{\"{keys}\":{}}}", Value::String(one.clone())); // nearly always: the name
+    }
+    let mut found = Map::new();
+    for key in keys.split(',') {
+        let value = match entry.get(key) {
+            Some(value) if !value.is_null() => value.clone(),
+            _ => default_of(item, key),
+        };
+        if !value.is_null() {
+            found.insert(key.to_owned(), value);
+        }
+    }
+    format!("k:{}", Value::Object(found))
+}
+
+fn default_of(item: &'static Type, key: &str) -> Value {
+    let Type::Object(index) = item else { return Value::Null };
+    let default = table().at(*index).field(key).and_then(|f| f.default);
+    default.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+}
+
+/// The parts of a value with their steps and forms; a leaf has none.
+pub(super) fn parts(value: &Value, form: Form) -> Vec<(String, &Value, Form)> {
+    match form {
+        Form::Leaf => Vec::new(),
+        Form::Struct(_) | Form::Map(_) => value
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, v)| (format!("f:{key}"), v, form_below(form, key)))
+            .collect(),
+        Form::Entries(item, keys) => items(value)
+            .iter()
+            .map(|entry| (entry_step(entry, item, keys), entry, form_below(form, "")))
+            .collect(),
+        Form::Set => items(value).iter().map(|v| (format!("v:{v}"), v, Form::Leaf)).collect(),
+    }
+}
+
+fn is_container(value: &Value) -> bool {
+    matches!(value, Value::Object(_) | Value::Array(_))
+}
+
+fn is_bare(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Null => true,
+        _ => false,
+    }
+}
+
+/// All fields that an object has; the error is a list entry that is there twice, by its step.
+pub(super) fn fields_of(value: &Value, form: Form, out: &mut Fields) -> Result<(), String> {
+    if matches!(form, Form::Leaf) || is_bare(value) || !is_container(value) {
+        out.member = true;
+        return Ok(());
+    }
+    let entries = matches!(form, Form::Entries(..) | Form::Set);
+    for (step, part, below) in parts(value, form) {
+        if entries && out.below.contains_key(&step) {
+            return Err(step);
+        }
+        let child = out.step(&step);
+        fields_of(part, below, child)?;
+        child.member |= entries;
+    }
+    Ok(())
+}
+
+/// How one object became another.
+#[derive(Debug, Default)]
+pub(super) struct Difference {
+    /// Added or changed.
+    pub(super) set: Fields,
+    /// No longer there.
+    pub(super) removed: Fields,
+}
+
+/// Fields that every object has, if empty: Go writes structs that are not pointers even when nothing is in them.
+const ALWAYS_THERE: [&str; 8] =
+    ["metadata", "spec", "status", "strategy", "template", "containers", "resources", "source"];
+
+/// Compares two values of one form.
+pub(super) fn compare(old: Option<&Value>, new: Option<&Value>, form: Form) -> Difference {
+    compare_at(old, new, form, true)
+}
+
+fn compare_at(old: Option<&Value>, new: Option<&Value>, form: Form, always_there: bool) -> Difference {
+    let mut out = Difference::default();
+    let (old, new) = (old.filter(|v| !v.is_null()), new.filter(|v| !v.is_null()));
+    let both_bare = old.is_none_or(is_bare) && new.is_none_or(is_bare);
+    if matches!(form, Form::Leaf) || both_bare || !old.or(new).is_some_and(is_container) {
+        match (old, new) {
+            (Some(a), Some(b)) if a == b => {}
+            (_, Some(_)) => out.set.member = true,
+            (Some(_), None) => out.removed.member = true,
+            (None, None) => {}
+        }
+        return out;
+    }
+    match (old, new) {
+        (None, Some(_)) => out.set.member = !always_there,
+        (Some(_), None) => out.removed.member = true,
+        _ => {}
+    }
+    match form {
+        Form::Struct(_) | Form::Map(_) => compare_keys(old, new, form, &mut out),
+        _ => compare_entries(old, new, form, &mut out),
+    }
+    out
+}
+
+impl Difference {
+    fn put(&mut self, step: String, below: Difference) {
+        if !below.removed.is_empty() {
+            self.removed.put(step.clone(), below.removed);
+        }
+        self.set.put(step, below.set);
+    }
+}
+
+/// Fields and map keys; steps are written only for what differs, which is little.
+fn compare_keys(old: Option<&Value>, new: Option<&Value>, form: Form, out: &mut Difference) {
+    let (old, new) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
+    for (key, value) in new.into_iter().flatten() {
+        let earlier = old.and_then(|o| o.get(key));
+        if earlier != Some(value) {
+            let there = matches!(form, Form::Struct(_)) && ALWAYS_THERE.contains(&key.as_str());
+            let below = compare_at(earlier, Some(value), form_below(form, key), there);
+            out.put(format!("f:{key}"), below);
+        }
+    }
+    for (key, value) in old.into_iter().flatten() {
+        if new.is_none_or(|n| !n.contains_key(key)) {
+            out.put(format!("f:{key}"), compare_at(Some(value), None, form_below(form, key), false));
+        }
+    }
+}
+
+/// List entries, told apart by their steps.
+fn compare_entries(old: Option<&Value>, new: Option<&Value>, form: Form, out: &mut Difference) {
+    let before = old.map(|v| parts(v, form)).unwrap_or_default();
+    let after = new.map(|v| parts(v, form)).unwrap_or_default();
+    for (step, value, below) in &after {
+        let earlier = before.iter().find(|(s, ..)| s == step).map(|(_, v, _)| *v);
+        if earlier != Some(*value) {
+            out.put(step.clone(), compare_at(earlier, Some(value), *below, false));
+        }
+    }
+    for (step, value, below) in before {
+        if !after.iter().any(|(s, ..)| *s == step) {
+            out.put(step, compare_at(Some(value), None, below, false));
+        }
+    }
+}

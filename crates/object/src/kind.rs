@@ -1,0 +1,180 @@
+//! The table of kinds: one static [`Kind`] per kind, each in a file of its own under `kind/`.
+//!
+//! The server holds no code path that names a kind; what differs between kinds is here, as data and function
+//! pointers. Called by `apiserver` for every request.
+
+mod admit;
+mod cluster_role;
+mod cluster_role_binding;
+mod config_map;
+mod deployment;
+mod endpoint_slice;
+mod endpoints;
+mod errors;
+mod event;
+mod function;
+mod ingress;
+mod ingress_class;
+mod lease;
+mod meta;
+mod namespace;
+mod node;
+mod pod;
+mod pod_spec;
+mod rbac;
+mod replica_set;
+mod role;
+mod role_binding;
+mod secret;
+mod service;
+mod service_account;
+
+pub use admit::{Context, Decoded};
+
+use crate::name::Rule;
+use crate::selector::FieldValue;
+use crate::table::Columns;
+use errors::Errors;
+use serde_json::Value;
+
+/// A resource below an object, `deployments/scale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subresource {
+    /// `status`, `scale`, `log`, …
+    pub name: &'static str,
+    /// Group and version of the body, `("", "")` when it is the parent's own.
+    pub group_version: (&'static str, &'static str),
+    /// Kind of the body, as discovery says it.
+    pub kind: &'static str,
+    /// Verbs, as discovery says them.
+    pub verbs: &'static [&'static str],
+}
+
+/// Fills in what the user left out.
+type Default = fn(&mut Value);
+/// Adds one cause per broken rule; `old` is given on updates, for immutable fields.
+type Validate = fn(new: &Value, old: Option<&Value>, errors: &mut Errors);
+/// Changes before defaults: what a new object starts with, what an update may not take away.
+type Prepare = fn(new: &mut Value, old: Option<&Value>);
+
+/// What `.metadata.generation` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Generation {
+    /// The kind has none.
+    None,
+    /// Changes of everything but metadata and status.
+    Spec,
+    /// Those, and changes of annotations.
+    SpecAndAnnotations,
+}
+
+/// One kind of object: what discovery says of it, and how it behaves.
+pub struct Kind {
+    /// API group, empty for core.
+    pub group: &'static str,
+    /// API version.
+    pub version: &'static str,
+    /// `apps/v1`, or `v1` for core.
+    pub api_version: &'static str,
+    /// `Deployment`
+    pub kind: &'static str,
+    /// `DeploymentList`
+    pub list_kind: &'static str,
+    /// `deployments`
+    pub plural: &'static str,
+    /// `deployment`
+    pub singular: &'static str,
+    /// `deploy`
+    pub short_names: &'static [&'static str],
+    /// `all`
+    pub categories: &'static [&'static str],
+    /// Whether objects live in a namespace.
+    pub namespaced: bool,
+    /// Verbs of the main resource.
+    pub verbs: &'static [&'static str],
+    /// Subresources, in discovery order.
+    pub subresources: &'static [Subresource],
+    /// Name of the definition in the schema table.
+    pub schema: &'static str,
+    /// Field labels that field selectors may use, beyond metadata.name and metadata.namespace.
+    pub fields: &'static [(&'static str, FieldValue)],
+    /// Columns of `kubectl get`.
+    pub columns: Columns,
+    pub(crate) name_rule: Rule,
+    pub(crate) generation: Generation,
+    /// A new object's status is dropped.
+    pub(crate) status: bool,
+    /// Writes to the main resource do not touch the status.
+    pub(crate) keeps_status: bool,
+    pub(crate) prepare: Prepare,
+    pub(crate) default: Default,
+    pub(crate) validate: Validate,
+}
+
+impl std::fmt::Debug for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Kind({}/{} {})", self.group, self.version, self.kind)
+    }
+}
+
+impl Kind {
+    /// The subresource of that name, if the kind has it.
+    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|s| s.name == name)
+    }
+}
+
+pub(crate) const ALL_VERBS: &[&str] =
+    &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+pub(crate) const STATUS: Subresource =
+    Subresource { name: "status", group_version: ("", ""), kind: "", verbs: &["get", "patch", "update"] };
+
+pub(crate) const SCALE: Subresource = Subresource {
+    name: "scale",
+    group_version: ("autoscaling", "v1"),
+    kind: "Scale",
+    verbs: &["get", "patch", "update"],
+};
+
+static KINDS: &[&Kind] = &[
+    &config_map::KIND,
+    &endpoints::KIND,
+    &event::KIND,
+    &namespace::KIND,
+    &node::KIND,
+    &pod::KIND,
+    &secret::KIND,
+    &service_account::KIND,
+    &service::KIND,
+    &deployment::KIND,
+    &replica_set::KIND,
+    &lease::KIND,
+    &endpoint_slice::KIND,
+    &ingress_class::KIND,
+    &ingress::KIND,
+    &cluster_role_binding::KIND,
+    &cluster_role::KIND,
+    &role_binding::KIND,
+    &role::KIND,
+    &function::KIND,
+];
+
+/// Every kind that is served, core first.
+pub fn kinds() -> &'static [&'static Kind] {
+    KINDS
+}
+
+/// The kind behind a path's group, version and plural.
+pub fn kind(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|k| k.group == group && k.version == version && k.plural == plural)
+}
+
+/// The kind that a body's apiVersion and kind name.
+pub fn by_name(api_version: &str, name: &str) -> Option<&'static Kind> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    KINDS.iter().copied().find(|k| k.group == group && k.version == version && k.kind == name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! Function: code that runs when it is called; dory's own kind.
+
+use super::errors::Errors;
+use super::{ALL_VERBS, Generation, Kind, STATUS};
+use crate::json::{child, entries, fill, fill_zero, items, text};
+use crate::name::Rule;
+use crate::path::Path;
+use crate::table::{AGE, Columns, NAME, age_of, integer, name_of, number, or_none, text as column, wide};
+use crate::time::Timestamp;
+use serde_json::Value;
+
+/// All environment variables together, as AWS Lambda has it.
+const ENVIRONMENT_BYTES_MAX: usize = 4096;
+const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+
+pub(super) static KIND: Kind = Kind {
+    group: "dory.dev",
+    version: "v1",
+    api_version: "dory.dev/v1",
+    kind: "Function",
+    list_kind: "FunctionList",
+    plural: "functions",
+    singular: "function",
+    short_names: &["fn"],
+    categories: &[],
+    namespaced: true,
+    verbs: ALL_VERBS,
+    subresources: &[STATUS],
+    schema: "dev.dory.v1.Function",
+    fields: &[("spec.runtime", |o| text(&o["spec"]["runtime"]).into())],
+    columns: Columns {
+        columns: &[
+            NAME,
+            column("Runtime"),
+            column("Handler"),
+            integer("Memory"),
+            integer("Timeout"),
+            AGE,
+            wide("Code SHA"),
+            wide("URL"),
+        ],
+        row,
+    },
+    name_rule: Rule::Subdomain,
+    generation: Generation::Spec,
+    status: true,
+    keeps_status: true,
+    prepare: |_, _| {},
+    default,
+    validate,
+};
+
+fn row(object: &Value, now: Timestamp) -> Vec<Value> {
+    let spec = &object["spec"];
+    let sha = text(&spec["code"]["sha256"]);
+    vec![
+        name_of(object),
+        text(&spec["runtime"]).into(),
+        text(&spec["handler"]).into(),
+        number(&spec["memoryMB"]),
+        number(&spec["timeoutSeconds"]),
+        age_of(object, now),
+        or_none(sha.get(..12).unwrap_or(sha)),
+        or_none(text(&spec["url"]["id"])),
+    ]
+}
+
+fn default(object: &mut Value) {
+    let Some(spec) = child(object, "spec") else { return };
+    fill(spec, "timeoutSeconds", 3);
+    fill(spec, "memoryMB", 128);
+    fill(spec, "ephemeralStorageMB", 512);
+    fill_zero(spec, "packageType", "Zip");
+    fill(spec, "architectures", vec!["x86_64"]);
+    if let Some(url) = spec.get_mut("url").filter(|u| u.is_object()) {
+        fill_zero(url, "authType", "NONE");
+        fill_zero(url, "invokeMode", "BUFFERED");
+    }
+}
+
+fn validate(new: &Value, _: Option<&Value>, errors: &mut Errors) {
+    let (spec, at) = (&new["spec"], Path::Root.field("spec"));
+    if text(&spec["runtime"]).is_empty() {
+        errors.required(&at.field("runtime"), "");
+    }
+    for (field, low, high) in
+        [("timeoutSeconds", 1, 900), ("memoryMB", 128, 10_240), ("ephemeralStorageMB", 512, 10_240)]
+    {
+        if !spec[field].as_i64().is_some_and(|n| (low..=high).contains(&n)) {
+            let why = format!("must be between {low} and {high}, inclusive");
+            errors.invalid(&at.field(field), &spec[field], &why);
+        }
+    }
+    errors.non_negative(&at.field("reservedConcurrency"), &spec["reservedConcurrency"]);
+    errors.one_of(&at.field("packageType"), &spec["packageType"], &["Zip"]);
+    for (i, architecture) in items(&spec["architectures"]).iter().enumerate() {
+        errors.one_of(&at.field("architectures").index(i), architecture, &["arm64", "x86_64"]);
+    }
+    code(&spec["code"], &at.field("code"), errors);
+    environment(&spec["environment"], &at.field("environment"), errors);
+    url(&spec["url"], &at.field("url"), errors);
+}
+
+fn code(code: &Value, at: &Path<'_>, errors: &mut Errors) {
+    let sha = text(&code["sha256"]);
+    let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+    if !sha.is_empty() && (sha.len() != 64 || !sha.bytes().all(hex)) {
+        errors.invalid_text(&at.field("sha256"), sha, "must be 64 lowercase hexadecimal digits");
+    }
+    errors.non_negative(&at.field("size"), &code["size"]);
+}
+
+fn environment(environment: &Value, at: &Path<'_>, errors: &mut Errors) {
+    let mut bytes = 0;
+    for (key, value) in entries(environment) {
+        bytes += key.len() + text(value).len();
+        let mut chars = key.bytes();
+        let starts = chars.next().is_some_and(|c| c.is_ascii_alphabetic());
+        if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == b'_') {
+            errors.invalid_text(
+                &at.key(key),
+                key,
+                "must start with a letter and hold only letters, digits and '_'",
+            );
+        }
+    }
+    if bytes > ENVIRONMENT_BYTES_MAX {
+        errors.too_long(at, ENVIRONMENT_BYTES_MAX);
+    }
+}
+
+fn url(url: &Value, at: &Path<'_>, errors: &mut Errors) {
+    errors.one_of(&at.field("authType"), &url["authType"], &["AWS_IAM", "NONE"]);
+    errors.one_of(&at.field("invokeMode"), &url["invokeMode"], &["BUFFERED"]);
+    for (i, route) in items(&url["routes"]).iter().enumerate() {
+        let list = at.field("routes");
+        let here = list.index(i);
+        match text(route).split_once(' ') {
+            Some((method, _)) if !METHODS.contains(&method) => errors.unsupported(&here, method, &METHODS),
+            Some((_, path)) if path.starts_with('/') => {}
+            _ => errors.invalid(&here, route, "must be a method and a path, as in \"GET /users/{userId}\""),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Lease: who holds what, until when.
+
+use super::errors::Errors;
+use super::{ALL_VERBS, Generation, Kind};
+use crate::json::text;
+use crate::name::Rule;
+use crate::path::Path;
+use crate::table::{AGE, Columns, NAME, age_of, name_of, text as column};
+use crate::time::Timestamp;
+use serde_json::Value;
+
+pub(super) static KIND: Kind = Kind {
+    group: "coordination.k8s.io",
+    version: "v1",
+    api_version: "coordination.k8s.io/v1",
+    kind: "Lease",
+    list_kind: "LeaseList",
+    plural: "leases",
+    singular: "lease",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: ALL_VERBS,
+    subresources: &[],
+    schema: "io.k8s.api.coordination.v1.Lease",
+    fields: &[],
+    columns: Columns { columns: &[NAME, column("Holder"), AGE], row },
+    name_rule: Rule::Subdomain,
+    generation: Generation::None,
+    status: false,
+    keeps_status: false,
+    prepare: |_, _| {},
+    default: |_| {},
+    validate,
+};
+
+fn row(object: &Value, now: Timestamp) -> Vec<Value> {
+    vec![name_of(object), text(&object["spec"]["holderIdentity"]).into(), age_of(object, now)]
+}
+
+fn validate(new: &Value, _: Option<&Value>, errors: &mut Errors) {
+    let at = Path::Root.field("spec");
+    let spec = &new["spec"];
+    if spec["leaseDurationSeconds"].as_i64().is_some_and(|n| n <= 0) {
+        let why = "must be greater than 0";
+        errors.invalid(&at.field("leaseDurationSeconds"), &spec["leaseDurationSeconds"], why);
+    }
+    if spec["holderIdentity"] == "" {
+        errors.invalid_text(&at.field("holderIdentity"), "", "must not be empty");
+    }
+    errors.non_negative(&at.field("leaseTransitions"), &spec["leaseTransitions"]);
+}

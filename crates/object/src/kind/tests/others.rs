@@ -1,0 +1,228 @@
+//! Configuration, rights, functions, namespaces, nodes, and metadata of all.
+
+use super::{check, check_update, context, created, read};
+use expect_test::expect;
+
+#[test]
+fn configuration() {
+    check(
+        "{kind: ConfigMap, metadata: {name: c}, data: {a/b: c, ok: x}, binaryData: {ok: AA==}}",
+        expect![[r#"
+            422 ConfigMap "c" is invalid: [data[a/b]: Invalid value: "a/b": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+'), data[ok]: Invalid value: "ok": duplicate of key present in binaryData]
+        "#]],
+    );
+    check(
+        "{kind: Secret, metadata: {name: s}, stringData: {a: b}, data: {c: AA==}}",
+        expect![[r#"
+        data:
+          a: Yg==
+          c: AA==
+        type: Opaque
+    "#]],
+    );
+    check(
+        "{kind: Secret, metadata: {name: s}, type: kubernetes.io/tls, data: {tls.crt: AA==}}",
+        expect![[r#"
+            422 Secret "s" is invalid: data[tls.key]: Required value
+        "#]],
+    );
+    let frozen = "{kind: ConfigMap, metadata: {name: c}, immutable: true, data: {a: b}}";
+    check_update(
+        frozen,
+        &frozen.replace("b}", "c}"),
+        expect![[r#"
+        422 ConfigMap "c" is invalid: data: Forbidden: field is immutable when `immutable` is set
+    "#]],
+    );
+    check_update(
+        frozen,
+        &frozen.replace("immutable: true, ", ""),
+        expect![[r#"
+        422 ConfigMap "c" is invalid: immutable: Forbidden: field is immutable when `immutable` is set
+    "#]],
+    );
+    let opaque = "{kind: Secret, metadata: {name: s}}";
+    check_update(
+        opaque,
+        "{kind: Secret, metadata: {name: s}, type: other}",
+        expect![[r#"
+        422 Secret "s" is invalid: type: Invalid value: "other": field is immutable
+    "#]],
+    );
+    let large =
+        format!("{{kind: ConfigMap, metadata: {{name: c}}, data: {{a: {}}}}}", "x".repeat(1024 * 1024 + 1));
+    check(
+        &large,
+        expect![[r#"
+        422 ConfigMap "c" is invalid: Too long: may not be more than 1048576 bytes
+    "#]],
+    );
+}
+
+#[test]
+fn namespaces_and_nodes() {
+    check(
+        "{kind: Namespace, metadata: {name: nn}}",
+        expect![[r#"
+        spec:
+          finalizers:
+          - kubernetes
+        status:
+          phase: Active
+    "#]],
+    );
+    check(
+        "{kind: Namespace, metadata: {name: a.b}}",
+        expect![[r#"
+        422 Namespace "a.b" is invalid: metadata.name: Invalid value: "a.b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+    "#]],
+    );
+    check(
+        "{kind: Node, metadata: {name: nn}, spec: {taints: [{key: a, effect: Never}]}, status: {capacity: {cpu: 2}}}",
+        expect![[r#"
+            422 Node "nn" is invalid: spec.taints[0].effect: Unsupported value: "Never": supported values: "NoExecute", "NoSchedule", "PreferNoSchedule"
+        "#]],
+    );
+    check(
+        "{kind: Node, metadata: {name: nn}, status: {capacity: {cpu: 2}}}",
+        expect![[r#"
+        status:
+          allocatable:
+            cpu: "2"
+          capacity:
+            cpu: "2"
+    "#]],
+    );
+}
+
+#[test]
+fn roles_and_bindings() {
+    check(
+        "{kind: Role, metadata: {name: 'a:b'}, rules: [{verbs: [], resources: [pods]}, {verbs: [get], nonResourceURLs: [/x]}]}",
+        expect![[r#"
+            422 Role.rbac.authorization.k8s.io "a:b" is invalid: [rules[0].verbs: Required value: verbs must contain at least one value, rules[0].apiGroups: Required value: resource rules must supply at least one api group, rules[1].nonResourceURLs: Invalid value: ["/x"]: namespaced rules cannot apply to non-resource URLs]
+        "#]],
+    );
+    let binding = "{kind: RoleBinding, metadata: {name: b}, roleRef: {kind: Role, name: r}, subjects: [{kind: User, name: u},
+        {kind: ServiceAccount, name: s, namespace: ns}]}";
+    check(
+        binding,
+        expect![[r#"
+        roleRef:
+          apiGroup: rbac.authorization.k8s.io
+          kind: Role
+          name: r
+        subjects:
+        - apiGroup: rbac.authorization.k8s.io
+          kind: User
+          name: u
+        - kind: ServiceAccount
+          name: s
+          namespace: ns
+    "#]],
+    );
+    check("{kind: ClusterRoleBinding, metadata: {name: b}, roleRef: {kind: Role, name: r}, subjects: [{kind: Robot, name: u},
+        {kind: ServiceAccount, name: s}]}", expect![[r#"
+            422 ClusterRoleBinding.rbac.authorization.k8s.io "b" is invalid: [roleRef.kind: Unsupported value: "Role": supported values: "ClusterRole", subjects[0].kind: Unsupported value: "Robot": supported values: "ServiceAccount", "User", "Group", subjects[1].namespace: Required value]
+        "#]]);
+    check_update(
+        binding,
+        &binding.replace("name: r}", "name: q}"),
+        expect![[r#"
+        422 RoleBinding.rbac.authorization.k8s.io "b" is invalid: roleRef: Invalid value: {"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"q"}: cannot change roleRef
+    "#]],
+    );
+}
+
+#[test]
+fn functions() {
+    check(
+        "{kind: Function, metadata: {name: f}, spec: {runtime: nodejs22.x, url: {}}}",
+        expect![[r#"
+        spec:
+          architectures:
+          - x86_64
+          ephemeralStorageMB: 512
+          memoryMB: 128
+          packageType: Zip
+          runtime: nodejs22.x
+          timeoutSeconds: 3
+          url:
+            authType: NONE
+            invokeMode: BUFFERED
+    "#]],
+    );
+    check(
+        "{kind: Function, metadata: {name: f}, spec: {timeoutSeconds: 901, memoryMB: 1, reservedConcurrency: -1,
+          environment: {1A: x}, code: {sha256: zz}, url: {authType: OPEN, routes: ['GET /a', 'FETCH /a', a]}}}",
+        expect![[r#"
+            422 Function.dory.dev "f" is invalid: [spec.runtime: Required value, spec.timeoutSeconds: Invalid value: 901: must be between 1 and 900, inclusive, spec.memoryMB: Invalid value: 1: must be between 128 and 10240, inclusive, spec.reservedConcurrency: Invalid value: -1: must be greater than or equal to 0, spec.code.sha256: Invalid value: "zz": must be 64 lowercase hexadecimal digits, spec.environment[1A]: Invalid value: "1A": must start with a letter and hold only letters, digits and '_', spec.url.authType: Unsupported value: "OPEN": supported values: "AWS_IAM", "NONE", spec.url.routes[1]: Unsupported value: "FETCH": supported values: "ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", spec.url.routes[2]: Invalid value: "a": must be a method and a path, as in "GET /users/{userId}"]
+        "#]],
+    );
+}
+
+#[test]
+fn metadata() {
+    let (kind, mut object) = read(
+        "{kind: ConfigMap, metadata: {generateName: a-, uid: mine, creationTimestamp: '2020-01-01T00:00:00Z'}}",
+    );
+    kind.admit_create(&mut object, &context(kind)).expect("valid");
+    expect![[r#"{"creationTimestamp":"2026-09-21T14:13:20Z","generateName":"a-","name":"a-kbbbb","namespace":"default","uid":"00000000-0000-0000-0000-000000000007"}"#]].assert_eq(&object["metadata"].to_string());
+    for (meta, want) in [
+        (
+            "{}",
+            expect![[r#"
+            422 ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required
+        "#]],
+        ),
+        (
+            "{name: c, namespace: other}",
+            expect![[r#"
+            400 the namespace of the provided object does not match the namespace sent on the request (other != default)
+        "#]],
+        ),
+        (
+            "{name: c, resourceVersion: '1'}",
+            expect![[r#"
+            400 resourceVersion should not be set on objects to be created
+        "#]],
+        ),
+        (
+            "{name: c, labels: {a: b c, -x: z}, annotations: {'': x}, finalizers: [a b]}",
+            expect![[r#"
+            422 ConfigMap "c" is invalid: [metadata.labels: Invalid value: "-x": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]'), metadata.labels: Invalid value: "b c": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?'), metadata.annotations: Invalid value: "": name part must be non-empty, metadata.finalizers[0]: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')]
+        "#]],
+        ),
+        (
+            "{name: c, ownerReferences: [{name: x, controller: true}, {apiVersion: v1, kind: Pod, name: z, uid: u, controller: true}]}",
+            expect![[r#"
+                422 ConfigMap "c" is invalid: [metadata.ownerReferences[0].apiVersion: Invalid value: null: version must not be empty, metadata.ownerReferences[0].kind: Invalid value: null: must not be empty, metadata.ownerReferences[0].uid: Invalid value: null: must not be empty, metadata.ownerReferences: Invalid value: [{"controller":true,"name":"x"},{"apiVersion":"v1","controller":true,"kind":"Pod","name":"z","uid":"u"}]: Only one reference can have Controller set to true]
+            "#]],
+        ),
+    ] {
+        check(&format!("{{kind: ConfigMap, metadata: {meta}}}"), want);
+    }
+}
+
+#[test]
+fn what_is_hardly_meant_is_said() {
+    let (kind, mut pod) = read(
+        "{kind: Pod, metadata: {name: p, finalizers: [mine, a/b]}, spec: {containers: [{name: c, image: i,
+          env: [{name: A, value: x}, {name: A, value: z}]}]}}",
+    );
+    let warnings = kind.admit_create(&mut pod, &context(kind)).expect("valid");
+    expect![[r#"
+        metadata.finalizers: "mine": prefer a domain-qualified finalizer name including a path (/) to avoid accidental conflicts with other finalizer writers
+        spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply"#]].assert_eq(&warnings.join("\n"));
+}
+
+#[test]
+fn what_is_being_deleted_gets_no_new_finalizers() {
+    let mut old = created("{kind: ConfigMap, metadata: {name: c, finalizers: [a/b]}}").expect("valid");
+    let (kind, mut new) = read("{kind: ConfigMap, metadata: {name: c, finalizers: [a/b, c/d]}}");
+    let ctx = context(kind);
+    kind.mark_deleted(&mut old, ctx.now, 30);
+    assert_eq!(old["metadata"]["deletionTimestamp"], "2026-09-21T14:13:50Z");
+    let status = kind.admit_update(&mut new, &old, None, &ctx).expect_err("a new finalizer");
+    expect![[r#"ConfigMap "c" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"c/d"}"#]].assert_eq(&status.message);
+}

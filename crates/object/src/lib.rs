@@ -1,0 +1,33 @@
+//! What an object is: names, kinds, selectors, patches, status errors; pure, no async.
+//!
+//! ```text
+//!   bytes ──yaml──┐                                     ┌── table   rows for `kubectl get`
+//!                 ├─► kind.decode ─► kind.admit_* ─► Value ── apply   managedFields
+//!   bytes ──json──┘        │              │              └── selector
+//!                       schema      kind/<kind>.rs   patch ──┘
+//!                 (types, keys)   (defaults, rules)
+//! ```
+//!
+//! Objects are `serde_json::Value` from end to end: no object is ever read into a typed struct, so nothing that a
+//! newer client wrote is lost. Time and randomness come in from the caller. `apiserver` is the main user; `cli`,
+//! `controllers` and `scheduler` use the selectors, quantities and names.
+#![deny(missing_docs)]
+
+pub mod apply;
+mod json;
+pub mod kind;
+pub mod name;
+pub mod patch;
+mod path;
+pub mod quantity;
+pub mod scale;
+pub mod schema;
+pub mod selector;
+pub mod status;
+pub mod table;
+pub mod time;
+pub mod yaml;
+
+pub use kind::{Context, Kind, Subresource, kind, kinds};
+pub use schema::FieldValidation;
+pub use status::Status;

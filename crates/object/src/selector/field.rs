@@ -1,0 +1,162 @@
+//! Field selectors: `metadata.name=x,spec.nodeName!=y`.
+
+use crate::json::text;
+use crate::{Kind, Status};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// Reads the field that a label names out of an object; the text is empty when the field is not set.
+pub type FieldValue = fn(&Value) -> Cow<'_, str>;
+
+#[derive(Debug, Clone)]
+struct Term {
+    label: String,
+    value: String,
+    negated: bool,
+    read: FieldValue,
+}
+
+/// A parsed field selector: all terms must hold.
+#[derive(Debug, Clone, Default)]
+pub struct FieldSelector {
+    terms: Vec<Term>,
+}
+
+impl FieldSelector {
+    /// Reads a selector; a label that the kind does not have is a 400.
+    pub fn parse(kind: &Kind, selector: &str) -> Result<FieldSelector, Status> {
+        let mut terms = Vec::new();
+        for part in split(selector) {
+            let Some((label, operator, value)) = term(&part) else {
+                let why = format!("invalid selector: '{selector}'; can't understand '{part}'");
+                return Err(Status::bad_request(why));
+            };
+            let read = find(kind, label).map_err(Status::bad_request)?;
+            let value = unescape(value).map_err(Status::bad_request)?;
+            terms.push(Term { label: label.into(), value, negated: operator == "!=", read });
+        }
+        Ok(FieldSelector { terms })
+    }
+
+    /// Whether the object passes.
+    pub fn matches(&self, object: &Value) -> bool {
+        self.terms.iter().all(|t| ((t.read)(object) == t.value) != t.negated)
+    }
+
+    /// Whether an object passes whose fields `get` reads, as [`matches`](Self::matches) would read them.
+    pub fn matches_with<'a>(&self, get: impl Fn(&str) -> &'a str) -> bool {
+        self.terms.iter().all(|t| (get(&t.label) == t.value) != t.negated)
+    }
+
+    /// Whether every object passes.
+    pub fn is_empty(&self) -> bool {
+        self.terms.is_empty()
+    }
+
+    /// The value that `label` is required to have, if there is one: `metadata.name=x` makes a list a get.
+    pub fn required(&self, label: &str) -> Option<&str> {
+        self.terms.iter().find(|t| t.label == label && !t.negated).map(|t| t.value.as_str())
+    }
+}
+
+/// Cuts at commas that no backslash precedes.
+fn split(text: &str) -> Vec<String> {
+    let mut out = vec![String::new()];
+    let mut escaped = false;
+    for c in text.chars() {
+        if c == ',' && !escaped {
+            out.push(String::new());
+            continue;
+        }
+        escaped = c == '\\' && !escaped;
+        if let Some(last) = out.last_mut() {
+            last.push(c);
+        }
+    }
+    out.retain(|part| !part.is_empty());
+    out
+}
+
+/// Label, operator, value; labels hold no signs, so the first operator is the one.
+fn term(part: &str) -> Option<(&str, &str, &str)> {
+    let at = part.find(['=', '!'])?;
+    let operator = ["!=", "==", "="].into_iter().find(|op| part[at..].starts_with(op))?;
+    Some((&part[..at], operator, &part[at + operator.len()..]))
+}
+
+/// Takes the backslashes off `\\`, `\,` and `\=`.
+fn unescape(value: &str) -> Result<String, String> {
+    let mut out = String::with_capacity(value.len());
+    let mut chars = value.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some(next @ ('\\' | ',' | '=')) => out.push(next),
+                _ => return Err(format!("invalid field selector: invalid escape sequence in {value}")),
+            },
+            '=' => return Err(format!("invalid field selector: unescaped '=' in {value}")),
+            _ => out.push(c),
+        }
+    }
+    Ok(out)
+}
+
+fn find(kind: &Kind, label: &str) -> Result<FieldValue, String> {
+    match label {
+        "metadata.name" => return Ok(|o| text(&o["metadata"]["name"]).into()),
+        "metadata.namespace" => return Ok(|o| text(&o["metadata"]["namespace"]).into()),
+        _ => {}
+    }
+    let found = kind.fields.iter().find(|(name, _)| *name == label).map(|(_, read)| *read);
+    found.ok_or_else(|| match kind.fields {
+        [] => format!(
+            "\"{label}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+        ),
+        _ => format!("field label not supported: {label}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn selectors() {
+        let pods = crate::kind("", "v1", "pods").expect("pods");
+        let pod =
+            json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"nodeName": "n,=\\"}, "status": {}});
+        for (text, want) in [
+            ("", true),
+            ("metadata.name=a,metadata.namespace==b", true),
+            ("metadata.name!=a", false),
+            ("spec.nodeName=n\\,\\=\\\\", true),
+            ("status.phase=", true),
+            ("status.phase!=Running,status.podIP!=1", true),
+        ] {
+            let selector = FieldSelector::parse(pods, text).expect(text);
+            assert_eq!(selector.matches(&pod), want, "{text}");
+        }
+        let one = FieldSelector::parse(pods, "metadata.name=a,status.phase!=x").expect("valid");
+        assert_eq!((one.required("metadata.name"), one.required("status.phase")), (Some("a"), None));
+    }
+
+    #[test]
+    fn what_cannot_be_read() {
+        let kind = |group, plural| crate::kind(group, "v1", plural).expect("served");
+        for (kind, text, want) in [
+            (kind("", "pods"), "spec.foo=1", "field label not supported: spec.foo"),
+            (
+                kind("apps", "deployments"),
+                "spec.foo=1",
+                "\"spec.foo\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+            ),
+        ] {
+            let status = FieldSelector::parse(kind, text).expect_err(text);
+            assert_eq!((status.code, status.message.as_str()), (400, want));
+        }
+        for text in ["metadata.name", "metadata.name=a\\x", "metadata.name=a=b", "=", "!"] {
+            assert!(FieldSelector::parse(kind("", "pods"), text).is_err(), "{text}");
+        }
+    }
+}

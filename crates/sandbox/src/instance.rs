@@ -1,0 +1,92 @@
+//! A function instance as dory sees it, and the spawner that they all come from.
+mod spawner;
+mod start;
+
+pub(crate) use spawner::Spawner;
+
+use crate::{Error, Exit};
+use container::cgroup::Group;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::watch;
+
+/// How an instance ended, and the most memory it used.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    exit: Exit,
+    memory_peak_bytes: u64,
+}
+
+/// A running instance. Dropping it kills it.
+pub struct Instance {
+    id: String,
+    pid: u32,
+    group: Group,
+    spawner: Arc<Spawner>,
+    end: watch::Receiver<Option<End>>,
+    listener: Mutex<Option<TcpListener>>,
+    logs: Mutex<Option<OwnedFd>>,
+}
+
+impl Instance {
+    /// The id that it was started with.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Process id on the host of its first process.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The listener inside its network namespace, once. Blocking mode. `None` when no port was asked for.
+    pub fn take_listener(&self) -> Option<TcpListener> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The reading end of its standard output and error, merged, once.
+    pub fn take_logs(&self) -> Option<OwnedFd> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Waits for its end; any number of callers.
+    pub async fn wait(&self) -> Exit {
+        let mut end = self.end.clone();
+        let seen = end.wait_for(Option::is_some).await.ok().and_then(|end| *end);
+        // The spawner is gone: the kernel has killed the instance.
+        seen.map_or(Exit { code: 137, signal: Some(9), oom: false }, |end| end.exit)
+    }
+
+    /// Stops its processes where they are. Takes effect within microseconds, in the background.
+    pub fn freeze(&self) -> Result<(), Error> {
+        self.group.freeze(true).map_err(Error::io("freezing the instance"))
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) -> Result<(), Error> {
+        self.group.freeze(false).map_err(Error::io("thawing the instance"))
+    }
+
+    /// Kills all its processes and returns when they are gone; the rest is cleaned up in the background.
+    pub async fn kill(&self) {
+        if self.end.borrow().is_none() {
+            self.spawner.kill(&self.id).await;
+            self.wait().await;
+        }
+    }
+
+    /// The most memory it ever used, in bytes; 0 where the kernel does not count it.
+    pub fn memory_peak_bytes(&self) -> u64 {
+        let ended = *self.end.borrow();
+        ended.map_or_else(|| self.group.memory_peak_bytes(), |end| end.memory_peak_bytes)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if self.end.borrow().is_none() {
+            self.spawner.kill_later(&self.id);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! From a specification to a running instance: network, listener, log pipe, order.
+use super::{Instance, Spawner};
+use crate::host::{Shared, blocking};
+use crate::wire::InstanceOrder;
+use crate::{Error, InstanceSpec, Reach, Root};
+use container::bundle::{Order, Process};
+use container::capability::Set;
+use container::cgroup::Limits;
+use container::mount::Mount;
+use container::process::{Seccomp, User};
+use rustix::pipe::PipeFlags;
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// The user that functions run as, by the name and numbers that AWS gives it.
+const USER: (&str, u32, u32) = ("sbx_user1051", 993, 990);
+
+/// Processes and threads of an instance unless said otherwise (the Lambda quota).
+const PIDS_DEFAULT: u64 = 1024;
+
+/// `/tmp` without a size (the Lambda default, 512 MB).
+const TMP_BYTES_DEFAULT: u64 = 512 << 20;
+
+const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost\n";
+
+impl Instance {
+    pub(crate) async fn start(
+        shared: &Arc<Shared>,
+        spawner: &Arc<Spawner>,
+        spec: InstanceSpec,
+    ) -> Result<Instance, Error> {
+        let network = &shared.settings.network;
+        let lease = match spec.reach {
+            Reach::Egress => network.lease_guest().await?,
+            Reach::Nothing => network.isolated().await?,
+        };
+        let started = Instance::start_in(shared, spawner, spec, &lease).await;
+        let shared = shared.clone();
+        match started {
+            Ok((instance, private)) => {
+                let mut end = instance.end.clone();
+                tokio::spawn(async move {
+                    let _ = end.wait_for(Option::is_some).await;
+                    shared.settings.network.release(lease).await;
+                    if let Some(private) = private {
+                        let _ = tokio::fs::remove_dir_all(private).await;
+                    }
+                });
+                Ok(instance)
+            }
+            Err(error) => {
+                shared.settings.network.release(lease).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start_in(
+        shared: &Arc<Shared>,
+        spawner: &Arc<Spawner>,
+        spec: InstanceSpec,
+        lease: &net::Lease,
+    ) -> Result<(Instance, Option<PathBuf>), Error> {
+        let (netns, port) = (lease.netns.clone(), spec.api_port);
+        let host = shared.clone();
+        let prepared = blocking(move || {
+            let listener = port.map(|port| listen(&netns, port)).transpose()?;
+            let netns = File::open(&netns).map_err(Error::io("opening the network namespace"))?;
+            let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
+            let (logs, output) = pipe.map_err(|e| Error::io("making a pipe")(e.into()))?;
+            Ok((order(&host, spec)?, listener, netns, logs, output))
+        });
+        let (order, listener, netns, logs, output) = prepared.await?;
+        let (id, private) = (order.id.clone(), order.private.clone());
+        let fds = [output.as_fd(), netns.as_fd()];
+        let (pid, group, end) = spawner.spawn(order, &fds).await?;
+        let name = group.rsplit('/').next().unwrap_or_default().to_owned();
+        let group = shared.instances_group().child(&name);
+        let (listener, logs) = (Mutex::new(listener), Mutex::new(Some(logs)));
+        Ok((Instance { id, pid, group, spawner: spawner.clone(), end, listener, logs }, private))
+    }
+}
+
+fn listen(netns: &std::path::Path, port: u16) -> Result<TcpListener, Error> {
+    Ok(net::listen_in(netns, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?)
+}
+
+fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
+    let mut mounts = Vec::new();
+    let (mut layers, mut dir, mut private) = (None, None, None);
+    match &spec.root {
+        Root::Host { prefixes } => {
+            mounts.extend(prefixes.iter().map(|prefix| Mount::bind(prefix, prefix, true)))
+        }
+        Root::Dir(root) => dir = Some(root.clone()),
+        Root::Image(name) => {
+            let image =
+                shared.settings.images.resolve(name).map_err(|error| Error::Image(name.clone(), error))?;
+            layers = Some(std::iter::once(shared.places()).chain(image.layers).collect());
+            private = Some(shared.run_dir().join("instances/layers").join(&spec.id));
+        }
+    }
+    let tmp_bytes = if spec.tmp_bytes == 0 { TMP_BYTES_DEFAULT } else { spec.tmp_bytes };
+    mounts.push(Mount::tmpfs("/tmp", Some(tmp_bytes), 0o1777));
+    mounts.extend(spec.mounts);
+    let limits = Limits {
+        memory_bytes: Some(spec.memory_bytes).filter(|bytes| *bytes > 0),
+        cpu_millis: spec.cpu_millis,
+        pids_max: Some(spec.pids_max.unwrap_or(PIDS_DEFAULT)),
+        cpu_shares: None,
+    };
+    let process = Process {
+        argv: spec.argv,
+        env: spec.env,
+        cwd: if spec.cwd.is_empty() { "/".into() } else { spec.cwd },
+        user: User { uid: Some(USER.1), gid: Some(USER.2), ..User::default() },
+        capabilities: Set::NONE,
+        no_new_privileges: true,
+        seccomp: Seccomp::Function,
+        rlimits: Vec::new(),
+        // Instances are the first to go when the host itself runs out of memory: they can be started again.
+        oom_score_adj: Some(500),
+        tty: false,
+    };
+    let order = Order {
+        files: files(spec.resolv_conf),
+        mounts,
+        read_only_root: true,
+        join_network: true,
+        join_user: true,
+        process,
+    };
+    Ok(InstanceOrder { id: spec.id, limits, layers, dir, private, order })
+}
+
+/// The instance's own small files in `/etc`.
+fn files(resolv_conf: String) -> Vec<(PathBuf, String)> {
+    let (name, uid, gid) = USER;
+    let resolv_conf = match resolv_conf.is_empty() {
+        true => std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
+        false => resolv_conf,
+    };
+    let files = [
+        (
+            "/etc/passwd",
+            format!("root:x:0:0:root:/:/sbin/nologin\n{name}:x:{uid}:{gid}::/tmp:/sbin/nologin\n"),
+        ),
+        ("/etc/group", format!("root:x:0:\n{name}:x:{gid}:\n")),
+        ("/etc/hosts", HOSTS.to_owned()),
+        ("/etc/resolv.conf", resolv_conf),
+    ];
+    files.into_iter().map(|(path, text)| (PathBuf::from(path), text)).collect()
+}

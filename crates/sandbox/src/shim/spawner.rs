@@ -1,0 +1,233 @@
+//! The spawner of function instances: forks them, watches them, cleans up behind them. When dory goes, it kills them
+//! all, cleans up and goes too; when it dies itself, the kernel kills them.
+use super::stock::{Prepared, Stock};
+use super::{SEND_WAIT, parent_connection, say};
+use crate::Exit;
+use crate::wire::{Answer, Envelope, Fault, InstanceOrder, Message, Request};
+use container::bundle::RootFs;
+use container::cgroup::{Group, Hierarchy};
+use container::fork::Child;
+use container::frame;
+use container::launch::OrderFds;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The stock is refilled this long after a start, so as not to compete with the instance for the CPU.
+const REFILL_AFTER: Duration = Duration::from_millis(20);
+
+/// The stock shrinks to [`STOCK_IDLE`] when nothing has been started for this long.
+const IDLE_AFTER: Duration = Duration::from_secs(60);
+
+/// Prepared instances (some 300 KB each) kept while nothing happens: one, so that the first start after a quiet night
+/// is fast too.
+const STOCK_IDLE: usize = 1;
+
+/// What dory tells the spawner.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SpawnerFile {
+    /// The control group of all instances below the roots.
+    pub(crate) group: String,
+    /// Prepared instances while starts come in.
+    pub(crate) parked: usize,
+    /// First of the ids that instances use.
+    pub(crate) ids_base: u32,
+}
+
+pub(super) fn run(dir: &Path) -> i32 {
+    let Ok(client) = parent_connection() else { return 1 };
+    match Spawner::set_up(dir) {
+        Ok(mut spawner) => {
+            say(&client, &Message::Ready(Vec::new()), &[]);
+            spawner.serve(&client);
+            spawner.end();
+            0
+        }
+        Err(error) => {
+            say(&client, &Message::Failed(error.to_string()), &[]);
+            1
+        }
+    }
+}
+
+struct Instance {
+    child: Child,
+    group: Group,
+    slot: u32,
+}
+
+struct Spawner {
+    group: Group,
+    stock: Stock,
+    parked: usize,
+    null: OwnedFd,
+    instances: BTreeMap<String, Instance>,
+    last_start: Option<Instant>,
+}
+
+impl Spawner {
+    fn set_up(dir: &Path) -> io::Result<Spawner> {
+        let _ = rustix::process::setsid();
+        let _ = rustix::process::chdir("/");
+        let _ = rustix::thread::set_name(c"dory-spawner");
+        let file: SpawnerFile = serde_json::from_slice(&std::fs::read(dir.join("instances.json"))?)?;
+        let mountpoint: PathBuf = dir.join("rootfs");
+        std::fs::create_dir_all(&mountpoint)?;
+        let group = Arc::new(Hierarchy::detect()?).group(&file.group);
+        group.create_parent()?;
+        let mut stock = Stock::new(group.clone(), mountpoint, file.ids_base);
+        stock.aim(file.parked.min(STOCK_IDLE));
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?.into();
+        let parked = file.parked;
+        Ok(Spawner { group, stock, parked, null, instances: BTreeMap::new(), last_start: None })
+    }
+
+    /// Serves until dory hangs up.
+    fn serve(&mut self, client: &UnixStream) {
+        let _ = client.set_read_timeout(Some(SEND_WAIT));
+        loop {
+            let Ok((heard, ended)) = self.sleep(client) else { return };
+            for id in ended {
+                self.instance_ended(&id, client);
+            }
+            if heard && !self.listen(client) {
+                return;
+            }
+            if !heard {
+                self.tend_stock();
+            }
+        }
+    }
+
+    /// Whether dory said something, and which instances have ended.
+    fn sleep(&self, client: &UnixStream) -> io::Result<(bool, Vec<String>)> {
+        let mut fds = vec![PollFd::new(client, PollFlags::IN)];
+        fds.extend(self.instances.values().map(|instance| PollFd::new(&instance.child.pidfd, PollFlags::IN)));
+        let timeout = self
+            .next_tending()
+            .map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Err(rustix::io::Errno::INTR) => return Ok((false, Vec::new())),
+            other => other?,
+        };
+        let ended = self.instances.keys().zip(&fds[1..]).filter(|(_, fd)| !fd.revents().is_empty());
+        Ok((!fds[0].revents().is_empty(), ended.map(|(id, _)| id.clone()).collect()))
+    }
+
+    /// When the stock wants attention; `None` = not before something happens.
+    fn next_tending(&self) -> Option<Duration> {
+        let quiet = self.last_start.map(|at| at.elapsed());
+        if !self.stock.is_settled() {
+            return Some(quiet.map_or(Duration::ZERO, |quiet| REFILL_AFTER.saturating_sub(quiet)));
+        }
+        quiet.map(|quiet| IDLE_AFTER.saturating_sub(quiet))
+    }
+
+    fn tend_stock(&mut self) {
+        let quiet = self.last_start.map(|at| at.elapsed());
+        if quiet.is_some_and(|quiet| quiet >= IDLE_AFTER) {
+            self.last_start = None;
+            self.stock.aim(self.parked.min(STOCK_IDLE));
+        }
+        if quiet.is_none_or(|quiet| quiet >= REFILL_AFTER) && !self.stock.is_settled() {
+            self.stock.settle();
+        }
+    }
+
+    /// Handles one request. False when dory has hung up or wants the end.
+    fn listen(&mut self, client: &UnixStream) -> bool {
+        let Ok(Some((body, fds))) = frame::receive(client) else { return false };
+        let Ok(Envelope { id, request }) = serde_json::from_slice(&body) else { return false };
+        let (result, on) = match request {
+            Request::StartInstance(order) => (self.start(*order, fds), true),
+            Request::KillInstance { id } => {
+                if let Some(instance) = self.instances.get(&id) {
+                    instance.group.kill();
+                    instance.child.kill();
+                }
+                (Ok(Answer::Done), true)
+            }
+            Request::End => {
+                self.end();
+                (Ok(Answer::Done), false)
+            }
+            _ => (Err(Fault::Other("the spawner holds no pod".into())), true),
+        };
+        say(client, &Message::Reply { id, result, fds: 0 }, &[]) && on
+    }
+
+    fn start(&mut self, order: InstanceOrder, fds: Vec<OwnedFd>) -> Result<Answer, Fault> {
+        let [output, network] = <[OwnedFd; 2]>::try_from(fds)
+            .map_err(|_| Fault::Other("an instance needs an output and a network".into()))?;
+        if self.instances.contains_key(&order.id) {
+            return Err(Fault::Exists(order.id));
+        }
+        let prepared = match (order.layers, order.private) {
+            (Some(lower), Some(private)) => self.stock.make(RootFs::Layers { lower, private })?,
+            (None, None) => match order.dir {
+                Some(dir) => self.stock.make(RootFs::Dir(dir))?,
+                None => self.stock.take()?,
+            },
+            _ => return Err(Fault::Other("an image needs layers and a place for its own".into())),
+        };
+        let Prepared { embryo, group, users, slot } = prepared;
+        let fds = OrderFds {
+            stdio: [self.null.as_fd(), output.as_fd(), output.as_fd()],
+            network: Some(network.as_fd()),
+            user: Some(users.as_fd()),
+        };
+        let started = group
+            .limit(&order.limits)
+            .map_err(container::process::StartError::limits)
+            .and_then(|()| embryo.order(&order.order, &fds));
+        self.last_start = Some(Instant::now());
+        self.stock.aim(self.parked);
+        match started {
+            Ok(running) => {
+                let answer = Answer::Instance {
+                    pid: running.child.pid,
+                    group: group.path().to_string_lossy().into_owned(),
+                };
+                self.instances.insert(order.id, Instance { child: running.child, group, slot });
+                Ok(answer)
+            }
+            Err(error) => {
+                let _ = group.remove();
+                self.stock.free(slot);
+                Err(error.into())
+            }
+        }
+    }
+
+    fn instance_ended(&mut self, id: &str, client: &UnixStream) {
+        let Some(instance) = self.instances.get(id) else { return };
+        let Ok(Some(ended)) = instance.child.reap() else { return };
+        let Some(Instance { group, slot, .. }) = self.instances.remove(id) else { return };
+        let exit = Exit { code: ended.code, signal: ended.signal, oom: group.oom_kills() > 0 };
+        let memory_peak_bytes = group.memory_peak_bytes();
+        say(client, &Message::InstanceEnded { id: id.to_owned(), exit, memory_peak_bytes }, &[]);
+        if let Err(error) = group.remove() {
+            eprintln!("control group of instance {id}: {error}");
+        }
+        self.stock.free(slot);
+    }
+
+    /// Kills everything and removes its traces.
+    fn end(&mut self) {
+        for instance in self.instances.values() {
+            instance.group.kill();
+            instance.child.kill();
+        }
+        for instance in std::mem::take(&mut self.instances).into_values() {
+            let _ = instance.child.wait_blocking();
+        }
+        self.stock.clear();
+        let _ = self.group.remove();
+    }
+}

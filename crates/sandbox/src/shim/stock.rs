@@ -1,0 +1,145 @@
+//! Embryos of function instances, kept ready: each sits in a control group and namespaces of its own, with the host's
+//! programs mounted, and waits for its order. Starting an instance then costs one message, a few mounts and `execve`;
+//! joining control groups, which can take milliseconds on version 1, has happened before anybody waited.
+use container::bundle::{Bundle, RootFs};
+use container::cgroup::Group;
+use container::fork;
+use container::launch::{Embryo, Isolation};
+use container::process::StartError;
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+/// Ids of each instance's user namespace: all that programs expect to exist.
+const IDS_PER_INSTANCE: u32 = 65_536;
+
+/// Instances that can live at once, and so the span of ids used: 4096 × 65,536 = 2^28.
+pub(super) const SLOTS_MAX: u32 = 4096;
+
+/// A prepared instance without order.
+pub(super) struct Prepared {
+    pub(super) embryo: Embryo,
+    pub(super) group: Group,
+    pub(super) users: OwnedFd,
+    pub(super) slot: u32,
+}
+
+/// The stock of prepared instances.
+pub(super) struct Stock {
+    parent: Group,
+    mountpoint: PathBuf,
+    ids_base: u32,
+    used: BTreeSet<u32>,
+    ready: Vec<Prepared>,
+    target: usize,
+    made: u64,
+}
+
+impl Stock {
+    pub(super) fn new(parent: Group, mountpoint: PathBuf, ids_base: u32) -> Stock {
+        Stock { parent, mountpoint, ids_base, used: BTreeSet::new(), ready: Vec::new(), target: 0, made: 0 }
+    }
+
+    /// A prepared instance with the host's programs, from stock or made now.
+    pub(super) fn take(&mut self) -> Result<Prepared, StartError> {
+        match self.ready.pop() {
+            Some(prepared) => Ok(prepared),
+            None => self.make(RootFs::Host),
+        }
+    }
+
+    /// Prepares an instance now.
+    pub(super) fn make(&mut self, root: RootFs) -> Result<Prepared, StartError> {
+        let slot = (0..SLOTS_MAX).find(|slot| !self.used.contains(slot)).ok_or_else(|| {
+            let message = format!("{SLOTS_MAX} instances are running already");
+            StartError { kind: container::process::StartErrorKind::Invalid, message }
+        })?;
+        self.made += 1;
+        let group = self.parent.child(&self.made.to_string());
+        let made = self.make_in(slot, &group, root);
+        match made {
+            Ok((embryo, users)) => {
+                self.used.insert(slot);
+                Ok(Prepared { embryo, group, users, slot })
+            }
+            Err(error) => {
+                let _ = group.remove();
+                Err(error)
+            }
+        }
+    }
+
+    fn make_in(&self, slot: u32, group: &Group, root: RootFs) -> Result<(Embryo, OwnedFd), StartError> {
+        group.create().map_err(StartError::limits)?;
+        let bundle = Bundle {
+            root,
+            mountpoint: self.mountpoint.clone(),
+            privileged: false,
+            unmasked_proc: false,
+            sys: None,
+            shm: None,
+        };
+        let isolation = Isolation { process: true, ipc_and_uts: true, host_mounts: None };
+        let embryo = Embryo::conceive(bundle, &isolation, group)?;
+        // While the embryo assembles its root.
+        let users = fork::user_namespace(self.ids_base + slot * IDS_PER_INSTANCE, IDS_PER_INSTANCE);
+        match users {
+            Ok(users) => Ok((embryo, users)),
+            Err(error) => {
+                discard(embryo);
+                Err(StartError::limits(error))
+            }
+        }
+    }
+
+    /// Gives a slot back.
+    pub(super) fn free(&mut self, slot: u32) {
+        self.used.remove(&slot);
+    }
+
+    /// How many to keep.
+    pub(super) fn aim(&mut self, target: usize) {
+        self.target = target;
+    }
+
+    /// Whether [`Stock::settle`] has something to do.
+    pub(super) fn is_settled(&self) -> bool {
+        self.ready.len() == self.target
+    }
+
+    /// Makes or drops one, towards the target.
+    pub(super) fn settle(&mut self) {
+        if self.ready.len() > self.target {
+            if let Some(prepared) = self.ready.pop() {
+                self.drop_one(prepared);
+            }
+        } else if self.ready.len() < self.target {
+            match self.make(RootFs::Host) {
+                Ok(prepared) => self.ready.push(prepared),
+                Err(error) => {
+                    // Without stock starts are slower and will say what is wrong.
+                    eprintln!("preparing an instance: {error}");
+                    self.target = self.ready.len();
+                }
+            }
+        }
+    }
+
+    /// Drops all.
+    pub(super) fn clear(&mut self) {
+        while let Some(prepared) = self.ready.pop() {
+            self.drop_one(prepared);
+        }
+    }
+
+    fn drop_one(&mut self, prepared: Prepared) {
+        discard(prepared.embryo);
+        let _ = prepared.group.remove();
+        self.free(prepared.slot);
+    }
+}
+
+fn discard(embryo: Embryo) {
+    embryo.child().kill();
+    let _ = embryo.child().wait_blocking();
+}

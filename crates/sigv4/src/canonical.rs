@@ -1,0 +1,155 @@
+//! The canonical request: one text that client and server must both arrive at. Owns the encoding rules (paths encoded
+//! twice except for S3, sorted queries, trimmed headers); knows no keys. Used by `sign` and `verify`.
+
+use http::HeaderMap;
+use http::request::Parts;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha2::{Digest, Sha256};
+
+/// All but the unreserved characters of RFC 3986 is percent-encoded in queries.
+const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// Paths keep their slashes too.
+const PATH: &AsciiSet = &QUERY.remove(b'/');
+
+/// The lower-case hexadecimal SHA-256 of `bytes`.
+pub fn hex_sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)] as char);
+        text.push(DIGITS[usize::from(byte & 15)] as char);
+    }
+    text
+}
+
+pub(crate) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, QUERY).to_string()
+}
+
+/// Method, path, query, headers, names of the signed headers and body hash, a line each.
+/// `signed` holds lower-case names in the order in which the signature lists them; `leave_out` is the query
+/// parameter that a presigned request adds after signing.
+pub(crate) fn request(
+    parts: &Parts,
+    signed: &[&str],
+    body_sha256: &str,
+    service: &str,
+    leave_out: Option<&str>,
+) -> String {
+    let mut text = String::with_capacity(512);
+    text.push_str(parts.method.as_str());
+    text.push('\n');
+    text.push_str(&path(parts.uri.path(), service));
+    text.push('\n');
+    text.push_str(&query(parts.uri.query().unwrap_or(""), leave_out));
+    text.push('\n');
+    for name in signed {
+        text.push_str(name);
+        text.push(':');
+        text.push_str(&header(parts, name));
+        text.push('\n');
+    }
+    text.push('\n');
+    text.push_str(&signed.join(";"));
+    text.push('\n');
+    text.push_str(body_sha256);
+    text
+}
+
+/// S3 signs the path as sent, because an object's key may hold `//` and `..`; everyone else signs the normalized path,
+/// encoded once more.
+fn path(sent: &str, service: &str) -> String {
+    if service == "s3" {
+        return if sent.is_empty() { "/".to_owned() } else { sent.to_owned() };
+    }
+    utf8_percent_encode(&normalize(sent), PATH).to_string()
+}
+
+/// Resolves `.`, `..` and repeated slashes (RFC 3986 section 5.2.4), keeping a trailing slash.
+fn normalize(sent: &str) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in sent.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => kept.push(segment),
+        }
+    }
+    let slash = if sent.ends_with('/') && !kept.is_empty() { "/" } else { "" };
+    format!("/{}{slash}", kept.join("/"))
+}
+
+/// Parameters decoded, encoded again in the one proper way, and sorted by name, then value.
+fn query(sent: &str, leave_out: Option<&str>) -> String {
+    let mut pairs: Vec<(String, String)> = sent
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (recode(name), recode(value))
+        })
+        .filter(|(name, _)| Some(name.as_str()) != leave_out)
+        .collect();
+    pairs.sort();
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
+fn recode(text: &str) -> String {
+    percent_encoding::percent_encode(&percent_decode_str(text).collect::<Vec<u8>>(), QUERY).to_string()
+}
+
+/// The value of a header: trimmed, runs of blanks as one blank, several values joined by commas. HTTP/2 has no `Host`
+/// header; there the authority of the address takes its place.
+fn header(parts: &Parts, name: &str) -> String {
+    let joined = values(&parts.headers, name).collect::<Vec<_>>().join(",");
+    if joined.is_empty() && name == "host" {
+        return parts.uri.authority().map(|authority| authority.to_string()).unwrap_or_default();
+    }
+    joined
+}
+
+fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = String> + 'a {
+    headers.get_all(name).into_iter().map(|value| {
+        String::from_utf8_lossy(value.as_bytes()).split_whitespace().collect::<Vec<_>>().join(" ")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_normalized_and_encoded_twice_except_for_s3() {
+        assert_eq!(path("/a/./b/../c//d/", "lambda"), "/a/c/d/");
+        assert_eq!(path("", "lambda"), "/");
+        assert_eq!(path("/functions/arn%3Aaws", "lambda"), "/functions/arn%253Aaws");
+        assert_eq!(path("/functions/arn:aws", "lambda"), "/functions/arn%3Aaws");
+        assert_eq!(path("/a//b/../c%20d", "s3"), "/a//b/../c%20d");
+    }
+
+    #[test]
+    fn queries_are_sorted_and_recoded() {
+        assert_eq!(query("b=2&a=1&a=0&c", None), "a=0&a=1&b=2&c=");
+        assert_eq!(query("x=a%2fb&y=a:b", None), "x=a%2Fb&y=a%3Ab");
+        assert_eq!(query("a=1&X-Amz-Signature=0", Some("X-Amz-Signature")), "a=1");
+    }
+
+    #[test]
+    fn headers_are_trimmed_and_joined() {
+        let (parts, ()) = http::Request::builder()
+            .uri("http://example.com/")
+            .header("my-header", "  a   b  c ")
+            .header("my-header", "d")
+            .body(())
+            .expect("a well-formed request")
+            .into_parts();
+        assert_eq!(header(&parts, "my-header"), "a b c,d");
+        assert_eq!(header(&parts, "host"), "example.com");
+    }
+}

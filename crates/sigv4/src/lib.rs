@@ -1,0 +1,67 @@
+//! AWS Signature Version 4: the canonical request, signing, verifying. Pure: it opens nothing, reads no clock and keeps
+//! no keys; the caller passes the time and a lookup. Called by the AWS door (verify), the gateway (function URLs with
+//! `AWS_IAM`) and the command line (sign).
+//!
+//! ```text
+//!  canonical ─ one text for one request         "Create a signed AWS API request", IAM user guide
+//!  sign      ─ key derivation, header and query signing
+//!  verify    ─ the same walk from the other end, and what AWS says when it does not match
+//! ```
+#![deny(missing_docs)]
+
+mod canonical;
+mod sign;
+mod verify;
+
+pub use canonical::hex_sha256;
+pub use sign::{presign, sign};
+pub use verify::{VerifyError, verify};
+
+/// The algorithm that the `Authorization` header and `X-Amz-Algorithm` name.
+pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+/// The body hash of a request whose body is not part of the signature.
+pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
+
+/// How far the clocks of client and server may differ, in minutes (AWS General Reference, "Signing AWS API requests").
+pub const CLOCK_SKEW_MINUTES: i64 = 5;
+
+/// The longest life of a presigned request, in seconds: seven days, as on AWS.
+pub const PRESIGNED_SECONDS_MAX: u64 = 7 * 24 * 3600;
+
+/// What a client signs with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The public half, such as `AKIA…` (or `ASIA…` with a session token).
+    pub access_key_id: String,
+    /// The secret half.
+    pub secret_access_key: String,
+    /// The session token of temporary credentials.
+    pub session_token: Option<String>,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// What the server knows about one access key id; the answer of the lookup that [`verify`] takes.
+#[derive(Clone)]
+pub struct Secret {
+    /// The secret half.
+    pub secret_access_key: String,
+    /// The token that a request signed with temporary credentials must carry.
+    pub session_token: Option<String>,
+}
+
+/// Who signed a request, and for what: the credential scope that held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The access key id.
+    pub access_key_id: String,
+    /// The region of the credential scope.
+    pub region: String,
+    /// The service of the credential scope, such as `lambda`.
+    pub service: String,
+}

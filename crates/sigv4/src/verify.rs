@@ -1,0 +1,281 @@
+//! Verifying: finds the signature in headers or query, checks date, scope and signature, and words each refusal as AWS
+//! words it. Decides nothing about permissions; called by every door that speaks AWS.
+
+use crate::sign::{amz_date, same, signature};
+use crate::{
+    ALGORITHM, CLOCK_SKEW_MINUTES, Caller, PRESIGNED_SECONDS_MAX, Secret, UNSIGNED_PAYLOAD, canonical,
+};
+use http::request::Parts;
+use jiff::civil::DateTime;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use percent_encoding::percent_decode_str;
+
+/// Why a request was refused. The text is what AWS answers; [`VerifyError::code`] is its error code.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// Neither an `Authorization` header nor presigned query parameters.
+    #[error("Missing Authentication Token")]
+    Missing,
+    /// A signature is there but lacks parts, or its parts are not well formed.
+    #[error("{0}")]
+    Incomplete(String),
+    /// The access key id, or its session token, is not one that this server issued.
+    #[error("The security token included in the request is invalid.")]
+    UnknownKey,
+    /// The signature is well formed and wrong.
+    #[error(
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
+         Key and signing method. Consult the service documentation for details."
+    )]
+    Mismatch,
+    /// The request is older or younger than the clocks may differ, or a presigned request has run out.
+    #[error("{0}")]
+    Expired(String),
+}
+
+impl VerifyError {
+    /// The error code: with `json`, as the REST and JSON services spell it, else as the query services (STS, IAM) do.
+    pub fn code(&self, json: bool) -> &'static str {
+        match (self, json) {
+            (VerifyError::Missing, true) => "MissingAuthenticationTokenException",
+            (VerifyError::Missing, false) => "MissingAuthenticationToken",
+            (VerifyError::Incomplete(_), true) => "IncompleteSignatureException",
+            (VerifyError::Incomplete(_), false) => "IncompleteSignature",
+            (VerifyError::UnknownKey, true) => "UnrecognizedClientException",
+            (VerifyError::UnknownKey, false) => "InvalidClientTokenId",
+            (VerifyError::Mismatch | VerifyError::Expired(_), true) => "InvalidSignatureException",
+            (VerifyError::Mismatch | VerifyError::Expired(_), false) => "SignatureDoesNotMatch",
+        }
+    }
+
+    /// The HTTP status: 400 for a malformed signature, 403 for all else.
+    pub fn status(&self) -> u16 {
+        if matches!(self, VerifyError::Incomplete(_)) { 400 } else { 403 }
+    }
+}
+
+/// Checks the signature of a request whose whole body is at hand. `lookup` finds the secret of an access key id.
+pub fn verify(
+    parts: &Parts,
+    body: &[u8],
+    lookup: &dyn Fn(&str) -> Option<Secret>,
+    now: Timestamp,
+) -> Result<Caller, VerifyError> {
+    let claim = Claim::read(parts)?;
+    let (access_key_id, scope) = split_credential(&claim.credential)?;
+    let [day, region, service] = split_scope(scope)?;
+    check_date(&claim, day, now)?;
+    if !claim.signed_headers.split(';').any(|name| name == "host") {
+        return Err(VerifyError::Incomplete(
+            "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
+        ));
+    }
+    let secret = lookup(access_key_id).ok_or(VerifyError::UnknownKey)?;
+    if secret.session_token != claim.session_token {
+        return Err(VerifyError::UnknownKey);
+    }
+    let body_sha256 = body_hash(parts, body, service, claim.presigned)?;
+    let signed: Vec<&str> = claim.signed_headers.split(';').collect();
+    let leave_out = claim.presigned.then_some("X-Amz-Signature");
+    let canonical = canonical::request(parts, &signed, &body_sha256, service, leave_out);
+    let expected = signature(&secret.secret_access_key, &claim.date, scope, &canonical);
+    if !same(&expected, &claim.signature) {
+        return Err(VerifyError::Mismatch);
+    }
+    Ok(Caller {
+        access_key_id: access_key_id.to_owned(),
+        region: region.to_owned(),
+        service: service.to_owned(),
+    })
+}
+
+/// What a request says about its own signature, wherever it says it.
+struct Claim {
+    credential: String,
+    signed_headers: String,
+    signature: String,
+    date: String,
+    session_token: Option<String>,
+    presigned: bool,
+    expires_seconds: Option<u64>,
+}
+
+impl Claim {
+    fn read(parts: &Parts) -> Result<Claim, VerifyError> {
+        match header(parts, "authorization") {
+            Some(value) => Claim::from_header(parts, value),
+            None => Claim::from_query(parts.uri.query().unwrap_or("")),
+        }
+    }
+
+    fn from_header(parts: &Parts, value: &str) -> Result<Claim, VerifyError> {
+        let Some(fields) = value.trim().strip_prefix(ALGORITHM) else {
+            return Err(VerifyError::Incomplete(format!(
+                "Unsupported AWS 'algorithm': '{}'.",
+                value.split_whitespace().next().unwrap_or("")
+            )));
+        };
+        let field = |name: &str| {
+            fields
+                .split(',')
+                .find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
+                .map(str::to_owned)
+        };
+        let date = header(parts, "x-amz-date").map(str::to_owned);
+        let found = [field("Credential"), field("Signature"), field("SignedHeaders"), date];
+        let [Some(credential), Some(signature), Some(signed_headers), Some(date)] = found else {
+            return Err(VerifyError::Incomplete(lacking(&found, value)));
+        };
+        let session_token = header(parts, "x-amz-security-token").map(str::to_owned);
+        Ok(Claim {
+            credential,
+            signed_headers,
+            signature,
+            date,
+            session_token,
+            presigned: false,
+            expires_seconds: None,
+        })
+    }
+
+    fn from_query(query: &str) -> Result<Claim, VerifyError> {
+        let field = |name: &str| {
+            query.split('&').find_map(|pair| {
+                let value = pair.strip_prefix(name)?.strip_prefix('=')?;
+                Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+            })
+        };
+        let Some(signature) = field("X-Amz-Signature") else { return Err(VerifyError::Missing) };
+        if field("X-Amz-Algorithm").as_deref() != Some(ALGORITHM) {
+            return Err(VerifyError::Incomplete(format!("X-Amz-Algorithm must be '{ALGORITHM}'.")));
+        }
+        let need = |name: &str| {
+            field(name).ok_or_else(|| {
+                VerifyError::Incomplete(format!("AWS query-string parameters must include '{name}'."))
+            })
+        };
+        let expires_seconds = need("X-Amz-Expires")?.parse().ok().filter(|&s| s <= PRESIGNED_SECONDS_MAX);
+        if expires_seconds.is_none() {
+            return Err(VerifyError::Incomplete(format!(
+                "X-Amz-Expires must be a number of seconds up to {PRESIGNED_SECONDS_MAX}."
+            )));
+        }
+        Ok(Claim {
+            credential: need("X-Amz-Credential")?,
+            signed_headers: need("X-Amz-SignedHeaders")?,
+            signature,
+            date: need("X-Amz-Date")?,
+            session_token: field("X-Amz-Security-Token"),
+            presigned: true,
+            expires_seconds,
+        })
+    }
+}
+
+/// AWS lists every part that an `Authorization` header lacks, one sentence each.
+fn lacking(found: &[Option<String>; 4], value: &str) -> String {
+    let names = ["Credential", "Signature", "SignedHeaders"];
+    let mut text = String::new();
+    for (name, _) in names.iter().zip(found).filter(|(_, found)| found.is_none()) {
+        text.push_str(&format!("Authorization header requires '{name}' parameter. "));
+    }
+    if found[3].is_none() {
+        text.push_str(
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ",
+        );
+    }
+    // The header may hold a signature; only its kind goes back to the caller.
+    text + "Authorization=" + value.split_whitespace().next().unwrap_or("")
+}
+
+fn split_credential(credential: &str) -> Result<(&str, &str), VerifyError> {
+    credential.split_once('/').ok_or_else(|| bad_credential(credential))
+}
+
+fn split_scope(scope: &str) -> Result<[&str; 3], VerifyError> {
+    let parts: Vec<&str> = scope.split('/').collect();
+    match parts[..] {
+        [day, region, service, "aws4_request"] => Ok([day, region, service]),
+        [_, _, _, _] => Err(VerifyError::Incomplete(
+            "Credential should be scoped with a valid terminator: 'aws4_request'.".to_owned(),
+        )),
+        _ => Err(bad_credential(scope)),
+    }
+}
+
+fn bad_credential(credential: &str) -> VerifyError {
+    VerifyError::Incomplete(format!(
+        "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got \
+         '{credential}'"
+    ))
+}
+
+/// A header request may be five minutes old or early; a presigned one lives as long as it says.
+fn check_date(claim: &Claim, day: &str, now: Timestamp) -> Result<(), VerifyError> {
+    let date = DateTime::strptime("%Y%m%dT%H%M%SZ", &claim.date)
+        .ok()
+        .and_then(|civil| civil.to_zoned(TimeZone::UTC).ok())
+        .map(|zoned| zoned.timestamp())
+        .ok_or_else(|| {
+            VerifyError::Incomplete(format!(
+                "Date must be in ISO-8601 'basic format'. Got '{}'. See http://en.wikipedia.org/wiki/ISO_8601",
+                claim.date
+            ))
+        })?;
+    if claim.date[..8] != *day {
+        return Err(VerifyError::Expired(format!(
+            "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{day}' != \
+             '{}', from '{}'.",
+            &claim.date[..8],
+            claim.date
+        )));
+    }
+    let skew = SignedDuration::from_mins(CLOCK_SKEW_MINUTES);
+    let seconds = |seconds: u64| SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let allowed_age = claim.expires_seconds.map_or(skew, seconds);
+    let age = now.duration_since(date);
+    let at = amz_date(now);
+    if age > allowed_age {
+        let oldest = amz_date(now.checked_sub(allowed_age).unwrap_or(Timestamp::MIN));
+        let minutes = allowed_age.as_mins();
+        return Err(VerifyError::Expired(format!(
+            "Signature expired: {} is now earlier than {oldest} ({at} - {minutes} min.)",
+            claim.date
+        )));
+    }
+    if -age > skew {
+        let youngest = amz_date(now.checked_add(skew).unwrap_or(Timestamp::MAX));
+        return Err(VerifyError::Expired(format!(
+            "Signature not yet current: {} is still later than {youngest} ({at} + {CLOCK_SKEW_MINUTES} min.)",
+            claim.date
+        )));
+    }
+    Ok(())
+}
+
+/// The body hash that the client must have signed. A hash that the client states must be the body's own.
+fn body_hash(parts: &Parts, body: &[u8], service: &str, presigned: bool) -> Result<String, VerifyError> {
+    if presigned && service == "s3" {
+        return Ok(UNSIGNED_PAYLOAD.to_owned());
+    }
+    match header(parts, "x-amz-content-sha256") {
+        Some(UNSIGNED_PAYLOAD) => Ok(UNSIGNED_PAYLOAD.to_owned()),
+        Some(stated) if stated.starts_with("STREAMING-") => Err(VerifyError::Incomplete(format!(
+            "x-amz-content-sha256 '{stated}' is not supported: sign the whole body."
+        ))),
+        stated => {
+            let hash = canonical::hex_sha256(body);
+            match stated {
+                Some(stated) if stated != hash => Err(VerifyError::Mismatch),
+                _ => Ok(hash),
+            }
+        }
+    }
+}
+
+fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+    parts.headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! `make bench`: the figures the project promises, measured on the release binary, one JSON line each.
+//!
+//! Runs a platform of its own in a temporary data directory on free ports and stops it at the end. Arguments: the path of
+//! the `dory` binary, the directory of the built examples, and optionally the names of the groups to run.
+
+mod api;
+mod functions;
+mod idle;
+mod load;
+mod pods;
+mod row;
+mod start;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use testing::binary::Dory;
+
+type Group = (&'static str, fn(&Dory, &Examples) -> Result<()>);
+
+/// What the example crates built.
+pub(crate) struct Examples {
+    directory: PathBuf,
+}
+
+impl Examples {
+    /// One built example.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let binary = arguments.next().context("usage: bench DORY EXAMPLES [GROUP…]")?;
+    let examples =
+        Examples { directory: arguments.next().context("usage: bench DORY EXAMPLES [GROUP…]")?.into() };
+    let wanted: Vec<String> = arguments.collect();
+    let groups: [Group; 5] = [
+        ("start", start::run),
+        ("api", api::run),
+        ("pods", pods::run),
+        ("functions", functions::run),
+        ("idle", idle::run),
+    ];
+    let dory = Dory::prepare(binary.into())?;
+    row::size("binary_size_mb", dory.binary(), 35.0)?;
+    for (name, group) in groups {
+        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
+            if name != "start" {
+                dory.up(&[])?;
+            }
+            group(&dory, &examples).with_context(|| format!("bench group {name}"))?;
+        }
+    }
+    dory.down()
+}

@@ -1,0 +1,59 @@
+//! A function for `provided.al2023`: asks the Lambda Runtime API (2018-06-01) for an event, answers with a greeting and
+//! how many events this instance has seen, and asks again. One kept-alive connection, no dependencies.
+
+use std::io::{BufRead, BufReader, Error, Read, Result, Write};
+use std::net::TcpStream;
+
+const BASE: &str = "/2018-06-01/runtime/invocation";
+
+fn main() -> Result<()> {
+    let api = std::env::var("AWS_LAMBDA_RUNTIME_API").map_err(Error::other)?;
+    let mut connection = BufReader::new(TcpStream::connect(&api)?);
+    connection.get_ref().set_nodelay(true)?;
+    for count in 1u64.. {
+        let next = format!("GET {BASE}/next HTTP/1.1\r\nHost: {api}\r\n\r\n");
+        let (id, event) = call(&mut connection, &next)?;
+        let id = id.ok_or_else(|| Error::other("an event without a request id"))?;
+        let answer = handle(&event, count);
+        let response = format!(
+            "POST {BASE}/{id}/response HTTP/1.1\r\nHost: {api}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{answer}",
+            answer.len()
+        );
+        call(&mut connection, &response)?;
+    }
+    Ok(())
+}
+
+/// The function itself.
+fn handle(event: &[u8], count: u64) -> String {
+    format!("{{\"message\":\"hello from dory\",\"eventBytes\":{},\"invocation\":{count}}}", event.len())
+}
+
+/// Sends one request; returns the request id, if the answer carries one, and the body.
+fn call(connection: &mut BufReader<TcpStream>, request: &str) -> Result<(Option<String>, Vec<u8>)> {
+    connection.get_mut().write_all(request.as_bytes())?;
+    let (mut id, mut length) = (None, 0);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if connection.read_line(&mut line)? == 0 {
+            return Err(Error::other("the Runtime API closed the connection"));
+        }
+        let Some((name, value)) = line.split_once(':') else {
+            // The status line comes first, the blank line last.
+            if line.trim().is_empty() {
+                break;
+            }
+            continue;
+        };
+        if name.eq_ignore_ascii_case("lambda-runtime-aws-request-id") {
+            id = Some(value.trim().to_owned());
+        } else if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().map_err(Error::other)?;
+        }
+    }
+    let mut body = vec![0; length];
+    connection.read_exact(&mut body)?;
+    Ok((id, body))
+}
