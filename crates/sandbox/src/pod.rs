@@ -16,6 +16,7 @@ use state::State;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A pod. Dropping the handle leaves the pod running; [`Pod::remove`] ends it.
@@ -76,12 +77,7 @@ impl Pod {
         if answer.is_err() {
             stale.push(self.dir.layer(&name, attempt));
         }
-        if !stale.is_empty() {
-            // Nobody waits for this: deleting can take long.
-            tokio::task::spawn_blocking(move || {
-                stale.into_iter().for_each(|dir| drop(std::fs::remove_dir_all(dir)))
-            });
-        }
+        discard(stale);
         match answer? {
             Answer::Container(record) => {
                 self.state.note(record.clone());
@@ -150,6 +146,21 @@ impl Pod {
             Ok((group.usage(), containers))
         })
         .await
+    }
+}
+
+/// Throws writable layers away. Each is moved aside before this returns, since the next attempt may use the same path;
+/// deleting can take long, and nobody waits for it.
+fn discard(layers: Vec<PathBuf>) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let aside = |layer: PathBuf| {
+        let name = format!(".gone-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let to = layer.with_file_name(name);
+        std::fs::rename(&layer, &to).ok().map(|()| to)
+    };
+    let gone: Vec<PathBuf> = layers.into_iter().filter_map(aside).collect();
+    if !gone.is_empty() {
+        tokio::task::spawn_blocking(move || gone.iter().for_each(|dir| drop(std::fs::remove_dir_all(dir))));
     }
 }
 
