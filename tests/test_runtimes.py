@@ -26,6 +26,7 @@ exports.callbackError = (event, context, callback) => callback(new TypeError('no
 exports.throws = async () => { throw Object.assign(new Error('boom'), { name: 'MyError', code: 42 }); };
 exports.text = async () => { throw 'only text'; };
 exports.nothing = async () => {};
+exports.plain = () => {};
 exports.never = async () => { await new Promise(() => {}); };
 exports.late = async () => { setTimeout(() => { throw new Error('late'); }, 20); await new Promise((r) => setTimeout(r, 2000)); };
 exports.rejects = async () => { Promise.reject(new Error('rejected')); await new Promise((r) => setTimeout(r, 2000)); };
@@ -103,7 +104,7 @@ def test_node_handlers_get_event_and_context(node):
 
 @pytest.mark.parametrize("handler, value", [
     ("index.callback", "called back"), ("index.impatient", "did not wait"), ("index.nothing", None),
-    ("index.never", None), ("module.handler", "module"),
+    ("index.plain", None), ("module.handler", "module"),
 ])
 def test_node_handlers_answer_in_every_style(node, handler, value):
     error, answered, _ = node(handler)
@@ -114,8 +115,9 @@ def test_node_handlers_answer_in_every_style(node, handler, value):
     ("index.callbackError", "TypeError", "not good"),
     ("index.throws", "MyError", "boom"),
     ("index.text", "string", "only text"),
+    ("index.never", "Runtime.NodeJsExit", "a Promise that was never settled"),
     ("index.late", "Error", "late"),
-    ("index.rejects", "Runtime.UnhandledPromiseRejection", "rejected"),
+    ("index.rejects", "Runtime.UnhandledPromiseRejection", "Error: rejected"),
     ("index.exits", "Runtime.ExitError", "exit status 3"),
     ("index.large", "Function.ResponseSizeTooLarge", "6291556 bytes"),
     ("index.other", "Runtime.HandlerNotFound", "index.other is undefined or not exported"),

@@ -50,6 +50,11 @@ pub(crate) fn environment(
     set("LD_LIBRARY_PATH", "/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
     set("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin");
     set("TZ", ":UTC");
+    // No X-Ray daemon listens here: its SDK must not throw where it finds no segment.
+    set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
+    if let Some((name, value)) = module_path(&definition.revision.runtime) {
+        set(name, &value);
+    }
     for (name, value) in &definition.revision.environment {
         set(name, value);
     }
@@ -70,4 +75,14 @@ pub(crate) fn environment(
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("_HANDLER", &definition.revision.handler);
     all.into_iter().collect()
+}
+
+/// Where an interpreter finds modules beside the function's own: those of layers and of the runtime.
+fn module_path(runtime: &str) -> Option<(&'static str, String)> {
+    if let Some(version) = runtime.strip_prefix("nodejs") {
+        let version = version.trim_end_matches(".x");
+        let layers = format!("/opt/nodejs/node{version}/node_modules:/opt/nodejs/node_modules");
+        return Some(("NODE_PATH", format!("{layers}:/var/runtime/node_modules:/var/runtime:/var/task")));
+    }
+    runtime.starts_with("python").then(|| ("PYTHONPATH", "/var/runtime".to_owned()))
 }

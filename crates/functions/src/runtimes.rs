@@ -22,7 +22,7 @@ pub const RUNTIMES: &[&str] = &[
     "python3.14",
 ];
 
-const NODE_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.mjs");
+const NODE_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.cjs");
 const PYTHON_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.py");
 
 /// Why a runtime cannot be used on this machine.
@@ -74,7 +74,7 @@ impl Runtimes {
     /// Writes the bootstraps. `search` are the directories to look for interpreters in, in order.
     pub(crate) fn open(dir: PathBuf, search: Vec<PathBuf>) -> io::Result<Runtimes> {
         fs::create_dir_all(&dir)?;
-        for (name, content) in [("bootstrap.mjs", NODE_BOOTSTRAP), ("bootstrap.py", PYTHON_BOOTSTRAP)] {
+        for (name, content) in [("bootstrap.cjs", NODE_BOOTSTRAP), ("bootstrap.py", PYTHON_BOOTSTRAP)] {
             write_read_only(&dir.join(name), content)?;
         }
         Ok(Runtimes { dir, search, found: Mutex::default() })
@@ -126,7 +126,7 @@ impl Runtimes {
             })?;
         let path = interpreter.path.to_string_lossy().into_owned();
         let argv = match language {
-            Language::Node => vec![path, "/var/runtime/bootstrap.mjs".to_owned()],
+            Language::Node => vec![path, "/var/runtime/bootstrap.cjs".to_owned()],
             // -S: the host's own site-packages are no part of the runtime. -u: what is printed is logged at once.
             Language::Python => {
                 vec![path, "-S".to_owned(), "-u".to_owned(), "/var/runtime/bootstrap.py".to_owned()]

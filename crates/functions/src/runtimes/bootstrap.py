@@ -1,16 +1,18 @@
 """The Python runtime of dory: loads the handler, then asks the Runtime API (2018-06-01) for one event after the other.
 
-Runs inside the function's sandbox, read-only at /var/runtime/bootstrap.py. It speaks HTTP over a plain socket: importing
-http.client alone would take longer than the rest of a cold start.
+Runs inside the function's sandbox, read-only at /var/runtime/bootstrap.py. What it imports is part of every cold start:
+it speaks HTTP over a bare socket and JSON with the interpreter's own accelerator, because the modules `socket`, `json`
+and `logging` together take longer to import than the interpreter takes to start. Functions that use them pay for them.
 """
 
 import builtins
-import json
 import os
-import socket
 import sys
 import time
 from _sitebuiltins import Quitter
+
+import _json
+import _socket
 
 builtins.exit = Quitter("exit", "Ctrl-D")
 builtins.quit = Quitter("quit", "Ctrl-D")
@@ -19,167 +21,340 @@ HOST, PORT = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
 ROOT = os.environ["LAMBDA_TASK_ROOT"]
 BASE = "/2018-06-01/runtime/"
 
+request_id = ""  # of the event in work; the log names it
+
 
 class Connection:
     """One kept-alive connection to the Runtime API."""
 
     def __init__(self):
-        self.socket = socket.create_connection((HOST, int(PORT)))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.reader = self.socket.makefile("rb")
+        self.socket = None
+        self.rest = b""
 
-    def call(self, method, target, body=b"", headers=None):
-        lines = [f"{method} {BASE}{target} HTTP/1.1", f"Host: {HOST}:{PORT}"]
+    def connect(self):
+        self.socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
+        self.socket.connect((HOST, int(PORT)))
+        self.socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+        self.rest = b""
+
+    def call(self, method, target, body=b"", headers=""):
+        if self.socket is None:
+            self.connect()
+        head = f"{method} {BASE}{target} HTTP/1.1\r\nHost: {HOST}:{PORT}\r\n{headers}"
         if method == "POST":
-            lines.append(f"Content-Length: {len(body)}")
-        lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-        self.socket.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
-        status = self.reader.readline()
-        if not status:
+            head += f"Content-Length: {len(body)}\r\n"
+        try:
+            self.socket.sendall(head.encode("latin-1", "replace") + b"\r\n" + body)
+        except ConnectionError:
+            pass  # An answer may stand there already: what was sent was too much.
+        return self.receive()
+
+    def receive(self):
+        while (end := self.rest.find(b"\r\n\r\n")) < 0:
+            self.more()
+        lines = self.rest[:end].decode("latin-1").split("\r\n")
+        headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        begin, length = end + 4, int(headers.get("content-length", 0))
+        if len(self.rest) < begin + length:
+            parts, missing = [self.rest[begin:]], begin + length - len(self.rest)
+            while missing > 0:
+                self.rest = b""
+                self.more(missing)
+                parts.append(self.rest)
+                missing -= len(self.rest)
+            body, self.rest = b"".join(parts), b""
+        else:
+            body, self.rest = self.rest[begin:begin + length], self.rest[begin + length:]
+        if headers.get("connection") == "close":
+            self.socket.close()
+            self.socket = None
+        return headers, body
+
+    def more(self, size=65536):
+        data = self.socket.recv(max(min(size, 1 << 20), 4096))
+        if not data:
             raise ConnectionError("the Runtime API closed the connection")
-        answered = {}
-        while (line := self.reader.readline()) not in (b"\r\n", b""):
-            name, _, value = line.decode("latin-1").partition(":")
-            answered[name.strip().lower()] = value.strip()
-        return answered, self.reader.read(int(answered.get("content-length", 0)))
+        self.rest += data
 
 
-class CognitoIdentity:
+class Fault(Exception):
+    """What is wrong between the platform and the handler, with the type that Lambda gives it."""
+
+    def __init__(self, kind, message, trace=()):
+        super().__init__(message)
+        self.kind = kind
+        self.trace = list(trace)
+
+
+# JSON: what the module `json` does with its accelerator, without its regular expressions.
+
+
+class Scanner:
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float, parse_int = float, int
+    parse_constant = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}.__getitem__
+    memo = {}
+
+
+scan = _json.make_scanner(Scanner())
+
+
+def from_json(body):
+    text = body.decode().strip(" \t\n\r")
+    try:
+        value, end = scan(text, 0)
+        if end == len(text):
+            return value
+    except StopIteration:
+        pass
+    import json  # It fails too, and says where.
+
+    return json.loads(text)
+
+
+def encoder(texts):
+    raw = {}  # numbers that no type of the accelerator holds exactly, by what stands for them
+
+    def other(value):
+        decimal = sys.modules.get("decimal")
+        if decimal and isinstance(value, decimal.Decimal):
+            if value.is_nan():
+                return float("nan")
+            stand_in = f"\ue000{id(raw)}.{len(raw)}\ue000"
+            raw[texts(stand_in)] = str(value)
+            return stand_in
+        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+    def encode(value):
+        encoded = "".join(_json.make_encoder({}, other, texts, None, ": ", ", ", False, False, True)(value, 0))
+        while raw:
+            stand_in, number = raw.popitem()
+            encoded = encoded.replace(stand_in, number)
+        return encoded.encode("utf-8", "surrogatepass")
+
+    return encode
+
+
+# Up to Python 3.11 Lambda writes \u escapes.
+to_json = encoder(_json.encode_basestring_ascii if sys.version_info < (3, 12) else _json.encode_basestring)
+
+
+def marshal(result):
+    if isinstance(result, bytes):
+        return result, "application/unknown"
+    try:
+        return to_json(result), "application/json"
+    except Exception as error:
+        raise Fault("Runtime.MarshalError", f"Unable to marshal response: {error}") from None
+
+
+def unmarshal(body):
+    try:
+        return from_json(body)
+    except Exception as error:
+        raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}") from None
+
+
+# The context.
+
+
+class Record:
+    """Named fields out of a JSON object; what it lacks is None."""
+
+    __slots__ = ()
+
     def __init__(self, known):
-        self.cognito_identity_id = known.get("cognitoIdentityId")
-        self.cognito_identity_pool_id = known.get("cognitoIdentityPoolId")
+        for name in self.__slots__:
+            setattr(self, name, known.get(name))
+
+    def __repr__(self):
+        fields = ",".join(f"{name}={getattr(self, name)}" for name in self.__slots__)
+        return f"{type(self).__name__}([{fields}])"
 
 
-class Client:
+class CognitoIdentity(Record):
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+
+class Client(Record):
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+
+class ClientContext(Record):
+    __slots__ = ("custom", "env", "client")
+
     def __init__(self, known):
-        for ours, theirs in (
-            ("installation_id", "installation_id"),
-            ("app_title", "app_title"),
-            ("app_version_name", "app_version_name"),
-            ("app_version_code", "app_version_code"),
-            ("app_package_name", "app_package_name"),
-        ):
-            setattr(self, ours, known.get(theirs))
+        super().__init__(known)
+        self.client = None if self.client is None else Client(self.client)
 
 
-class ClientContext:
-    def __init__(self, known):
-        self.custom = known.get("custom")
-        self.env = known.get("env")
-        self.client = Client(known["client"]) if known.get("client") else None
+def header_object(headers, header, name):
+    if not headers.get(header):
+        return None
+    try:
+        return from_json(headers[header].encode("latin-1"))
+    except Exception as error:
+        raise Fault("Runtime.LambdaContextUnmarshalError", f"Unable to parse {name} JSON: {error}") from None
 
 
-class Context:
+class LambdaContext:
     """What the handler gets as its second argument."""
 
     def __init__(self, headers):
-        self._deadline_ms = int(headers["lambda-runtime-deadline-ms"])
         self.aws_request_id = headers["lambda-runtime-aws-request-id"]
-        self.invoked_function_arn = headers["lambda-runtime-invoked-function-arn"]
-        self.function_name = os.environ["AWS_LAMBDA_FUNCTION_NAME"]
-        self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
-        self.memory_limit_in_mb = os.environ["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]
-        self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
-        self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
-        known = headers.get("lambda-runtime-client-context")
-        self.client_context = ClientContext(json.loads(known)) if known else None
-        self.identity = CognitoIdentity(json.loads(headers.get("lambda-runtime-cognito-identity") or "{}"))
+        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = headers.get("lambda-runtime-invoked-function-arn")
+        self.tenant_id = headers.get("lambda-runtime-aws-tenant-id")
+        client = header_object(headers, "lambda-runtime-client-context", "Client Context")
+        self.client_context = None if client is None else ClientContext(client)
+        identity = header_object(headers, "lambda-runtime-cognito-identity", "Cognito Identity") or {}
+        self.identity = CognitoIdentity({
+            "cognito_identity_id": identity.get("cognitoIdentityId"),
+            "cognito_identity_pool_id": identity.get("cognitoIdentityPoolId"),
+        })
+        self._epoch_deadline_time_in_ms = int(headers["lambda-runtime-deadline-ms"])
 
     def get_remaining_time_in_millis(self):
-        return max(self._deadline_ms - int(time.time() * 1000), 0)
+        return max(self._epoch_deadline_time_in_ms - int(time.time() * 1000), 0)
 
     def log(self, message):
         sys.stdout.write(str(message))
 
-
-class InitError(Exception):
-    """Why the handler could not be loaded, with the type that Lambda gives it."""
-
-    def __init__(self, kind, message, trace=None):
-        super().__init__(message)
-        self.kind = kind
-        self.trace = trace or []
+    def __repr__(self):
+        names = ("aws_request_id", "log_group_name", "log_stream_name", "function_name", "memory_limit_in_mb",
+                 "function_version", "invoked_function_arn", "client_context", "identity", "tenant_id")
+        return f"LambdaContext([{','.join(f'{name}={getattr(self, name)}' for name in names)}])"
 
 
-def load(named):
-    if "." not in named:
-        raise InitError("Runtime.MalformedHandlerName", f"Bad handler '{named}': not enough values to unpack "
-                        "(expected 2, got 1)")
-    module_name, _, function = named.rpartition(".")
-    try:
-        module = __import__(module_name.replace("/", "."), fromlist=["_"])
-    except ImportError as error:
-        raise InitError("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}") from error
-    except SyntaxError as error:
-        trace = [f'  File "{error.filename}" Line {error.lineno}\n    {error.text}']
-        raise InitError("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}", trace) from error
-    handler = getattr(module, function, None)
-    if handler is None:
-        raise InitError("Runtime.HandlerNotFound", f"Handler '{function}' missing on module '{module_name}'")
-    return handler
+# Logging: the root logger gets its handler when a function first imports `logging`.
 
 
-def describe(error, request_id=None):
-    """The error document: type, message, and the stack without this file's own frames."""
-    import traceback
+class LoggingFinder:
+    """Stands first in line for every import until it has seen the one of `logging`."""
 
-    frames = traceback.extract_tb(error.__traceback__)
-    while frames and frames[0].filename == __file__:
-        del frames[0]
-    document = {"errorMessage": str(error), "errorType": type(error).__name__}
-    if request_id:
-        document["requestId"] = request_id
-    document["stackTrace"] = traceback.format_list(frames)
-    return document
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name != "logging":
+            return None
+        sys.meta_path.remove(LoggingFinder)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, path, target)
+            if spec is not None:
+                break
+        else:
+            return None
+        load = spec.loader.exec_module
+
+        def exec_module(module):
+            load(module)
+            set_up_logging(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def set_up_logging(logging):
+    if not hasattr(logging, "getLogger"):
+        return  # A module of the function's own by this name.
+
+    class LambdaLoggerHandler(logging.Handler):
+        def emit(self, record):
+            sys.stdout.write(self.format(record))
+
+    def name_request(record):
+        record.aws_request_id = request_id
+        return True
+
+    logging.Formatter.converter = time.gmtime
+    handler = LambdaLoggerHandler()
+    line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
+    handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
+    handler.addFilter(name_request)
+    logging.getLogger().addHandler(handler)
+
+
+# Errors.
+
+
+def describe(error, id=""):
+    """The error document: message, type, and the stack without this file's own frames."""
+    if isinstance(error, Fault):
+        kind, trace = error.kind, error.trace
+    else:
+        import traceback
+
+        frames = traceback.extract_tb(error.__traceback__)
+        while frames and frames[0].filename == __file__:
+            del frames[0]
+        kind, trace = type(error).__name__, traceback.format_list(frames)
+    return {"errorMessage": str(error), "errorType": kind, "requestId": id, "stackTrace": trace}
 
 
 def report(document):
-    lines = [f"[ERROR] {document['errorType']}: {document['errorMessage']}"]
-    if document["stackTrace"]:
-        lines += ["Traceback (most recent call last):", *(line.rstrip("\n") for line in document["stackTrace"])]
+    first = f"[ERROR] {document['errorType']}"
+    if document["errorMessage"]:
+        first += f": {document['errorMessage']}"
+    lines = [first, "Traceback (most recent call last):"]
+    for entry in document["stackTrace"]:
+        for line in entry.splitlines():
+            text = line.lstrip(" ")
+            lines.append("\u00a0" * (len(line) - len(text)) + text)
     # One event in the log, however many lines: a carriage return keeps them together.
-    print("\r".join(line.replace("\n", "\r") for line in lines), flush=True)
+    sys.stdout.write("\r".join(lines) + "\n")
 
 
 def send_error(connection, target, document):
-    body = json.dumps(document).encode()
-    connection.call("POST", target, body, {
-        "Content-Type": "application/json",
-        "Lambda-Runtime-Function-Error-Type": document["errorType"],
-    })
+    kind = "".join(letter if " " <= letter < "\x7f" else "?" for letter in document["errorType"])
+    headers = f"Content-Type: application/json\r\nLambda-Runtime-Function-Error-Type: {kind}\r\n"
+    connection.call("POST", target, to_json(document), headers)
+
+
+# The life of an instance.
+
+
+def load(named):
+    try:
+        module_name, function = named.rsplit(".", 1)
+    except ValueError as error:
+        raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{named}': {error}") from None
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module")
+    try:
+        module = __import__(module_name.replace("/", "."), fromlist=["_"])
+    except ImportError as error:
+        raise Fault("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}") from error
+    except SyntaxError as error:
+        trace = [f'  File "{error.filename}" Line {error.lineno}\n    {error.text}']
+        message = f"Syntax error in module '{module_name}': {error}"
+        raise Fault("Runtime.UserCodeSyntaxError", message, trace) from error
+    try:
+        return getattr(module, function)
+    except AttributeError:
+        message = f"Handler '{function}' missing on module '{module_name}'"
+        raise Fault("Runtime.HandlerNotFound", message) from None
 
 
 def init(connection):
     try:
         return load(os.environ["_HANDLER"])
-    except InitError as error:
-        document = {"errorMessage": str(error), "errorType": error.kind, "requestId": "", "stackTrace": error.trace}
     except Exception as error:
-        document = describe(error, "")
+        document = describe(error)
     report(document)
+    sys.stdout.flush()
     send_error(connection, "init/error", document)
     sys.exit(1)
 
 
-def encode(result):
-    try:
-        return json.dumps(result, default=refuse).encode()
-    except (TypeError, ValueError) as error:
-        raise MarshalError(f"Unable to marshal response: {error}") from None
-
-
-def refuse(value):
-    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-
-
-class MarshalError(Exception):
-    pass
-
-
-MarshalError.__name__ = "Runtime.MarshalError"
-
-
 def serve(connection, handler):
+    global request_id
     while True:
         headers, body = connection.call("GET", "invocation/next")
         request_id = headers["lambda-runtime-aws-request-id"]
@@ -189,7 +364,8 @@ def serve(connection, handler):
         else:
             os.environ.pop("_X_AMZN_TRACE_ID", None)
         try:
-            result = encode(handler(json.loads(body), Context(headers)))
+            context = LambdaContext(headers)
+            result, kind = marshal(handler(unmarshal(body), context))
         except Exception as error:
             document = describe(error, request_id)
             report(document)
@@ -197,12 +373,15 @@ def serve(connection, handler):
             send_error(connection, f"invocation/{request_id}/error", document)
         else:
             sys.stdout.flush()
-            connection.call("POST", f"invocation/{request_id}/response", result, {"Content-Type": "application/json"})
+            connection.call("POST", f"invocation/{request_id}/response", result, f"Content-Type: {kind}\r\n")
 
 
 def main():
+    sys.stdout.reconfigure(errors="backslashreplace")
     os.chdir(ROOT)
-    sys.path.insert(0, ROOT)
+    layers = [f"/opt/python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages", "/opt/python"]
+    sys.path[:0] = [ROOT, *(layer for layer in layers if os.path.isdir(layer))]
+    sys.meta_path.insert(0, LoggingFinder)
     connection = Connection()
     serve(connection, init(connection))
 
