@@ -150,9 +150,10 @@ impl Store {
 
     /// Every name and its image, sorted by name.
     pub fn list(&self) -> Result<Vec<Summary>, Error> {
-        let index = self.layout.index()?;
-        let mut all: Vec<Summary> =
-            index.manifests.iter().map(|descriptor| self.summary(descriptor)).collect();
+        let summaries = |index: &Index| -> Result<Vec<Summary>, Error> {
+            Ok(index.manifests.iter().map(|descriptor| self.summary(descriptor)).collect())
+        };
+        let mut all = self.read(summaries, |all| all.iter().all(|summary| summary.problem.is_none()))?;
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }
@@ -186,7 +187,9 @@ impl Store {
             }
             index = now;
         }
-        f(&index)
+        // Writers are too busy to be overtaken: they wait for once.
+        let _writing = self.layout.write()?;
+        f(&self.layout.index()?)
     }
 
     fn image(&self, digest: &Digest) -> Result<Image, Error> {

@@ -28,7 +28,7 @@ while true; do
   count=$((count + 1))
   case "$event" in
     *exit*) echo 'about to exit'; exit 3 ;;
-    *hang*) while true; do read -r -t 1000 _ < /dev/zero & wait; done ;;
+    *hang*) read -r -t 1000 _ <> <(:) ;;
     *slow*) read -r -t 0.3 _ <> <(:) ;;
     *big*) printf -v event '"%*s"' 6291600 x ;;
     *print*) printf 'one\ntwo\nno newline' ;;
