@@ -22,6 +22,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("networking/v1", "api@v0.37.0/networking/v1"),
     ("policy/v1", "api@v0.37.0/policy/v1"),
     ("rbac/v1", "api@v0.37.0/rbac/v1"),
+    ("scheduling/v1", "api@v0.37.0/scheduling/v1"),
 ];
 
 /// Messages that clients send; everything that they refer to comes along.
@@ -57,6 +58,7 @@ const ROOTS: &[&str] = &[
     "rbac/v1.ClusterRoleBinding",
     "rbac/v1.Role",
     "rbac/v1.RoleBinding",
+    "scheduling/v1.PriorityClass",
 ];
 
 /// Go types that the table has as types of its own.

@@ -4,6 +4,7 @@
 
 mod ingress;
 mod pod;
+mod priority;
 mod service;
 
 use crate::{api::Api, call::Call, call::Target, rbac};
@@ -65,10 +66,10 @@ pub(crate) fn check(
     object: &Value,
     old: Option<&Value>,
 ) -> Result<(), Status> {
-    if target.kind.group == rbac::GROUP {
-        rbac::escalation::check(api, call, target, object, old)
-    } else {
-        Ok(())
+    match target.kind.kind {
+        _ if target.kind.group == rbac::GROUP => rbac::escalation::check(api, call, target, object, old),
+        "PriorityClass" => priority::check_default(api, target, object),
+        _ => Ok(()),
     }
 }
 

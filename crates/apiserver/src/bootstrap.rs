@@ -29,6 +29,11 @@ pub(crate) async fn run(api: &Api) -> Result<(), StartError> {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         ensure(api, namespace).await?;
     }
+    for (name, value, description) in object::kind::SYSTEM_PRIORITIES {
+        let class = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
+            "metadata": {"name": name}, "value": value, "description": description});
+        ensure(api, class).await?;
+    }
     for object in roles::all() {
         ensure(api, object).await?;
     }

@@ -17,4 +17,5 @@ pub(crate) mod report;
 pub(crate) mod state;
 pub(crate) mod status;
 mod stop;
+pub(crate) mod storage;
 pub(crate) mod task;

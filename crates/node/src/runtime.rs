@@ -6,6 +6,7 @@ mod real;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub(crate) trait Sandbox: Send + Sync + 'static {
         argv: Vec<String>,
         timeout: Duration,
     ) -> BoxFuture<'a, Result<Ran, String>>;
+    /// The writable layer of each container.
+    fn layers(&self) -> Vec<(String, PathBuf)>;
     fn usage(&self) -> BoxFuture<'_, Result<PodUsage, Error>>;
     fn remove(&self) -> BoxFuture<'_, Result<(), Error>>;
 }

@@ -21,6 +21,7 @@ mod namespace;
 mod node;
 mod pod;
 mod pod_spec;
+mod priority_class;
 mod rbac;
 mod replica_set;
 mod role;
@@ -30,6 +31,7 @@ mod service;
 mod service_account;
 
 pub use admit::{Context, Decoded};
+pub use priority_class::SYSTEM as SYSTEM_PRIORITIES;
 
 use crate::name::Rule;
 use crate::selector::FieldValue;
@@ -157,6 +159,7 @@ static KINDS: &[&Kind] = &[
     &cluster_role::KIND,
     &role_binding::KIND,
     &role::KIND,
+    &priority_class::KIND,
     &function::KIND,
 ];
 

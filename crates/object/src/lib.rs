@@ -28,6 +28,6 @@ pub mod table;
 pub mod time;
 pub mod yaml;
 
-pub use kind::{Context, Kind, Subresource, kind, kinds};
+pub use kind::{Context, Decoded, Kind, Subresource, kind, kinds};
 pub use schema::FieldValidation;
 pub use status::Status;

@@ -4,6 +4,7 @@
 
 mod decode;
 pub(crate) mod definitions;
+pub mod form;
 mod openapi;
 
 pub use openapi::{openapi_v2, openapi_v2_protobuf, openapi_v3};

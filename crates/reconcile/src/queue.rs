@@ -1,8 +1,10 @@
 //! The queue of keys: each key waits at most once and is worked on by at most one worker; a key that is
 //! added while it is worked on comes again afterwards. Delays and failures are kept per key. It is
-//! bounded by the number of distinct keys.
+//! bounded by the number of distinct keys. Keys come in the order in which they were added, or by rank where the loop
+//! gives them one.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -15,22 +17,35 @@ const RETRY_FIRST: Duration = Duration::from_millis(5);
 /// The last step of the backoff (client-go's).
 const RETRY_MAX: Duration = Duration::from_secs(1000);
 
+/// The order of what is ready: highest rank first, then oldest.
+type Place = (Reverse<i64>, u64);
+/// How important a key is.
+type Rank = dyn Fn(&Key) -> i64 + Send + Sync;
+
 #[derive(Default)]
 struct State {
-    ready: VecDeque<Key>,
+    ready: BTreeMap<Place, Key>,
+    added: u64,
     /// Waiting in `ready`, or to be put there when `working` is over.
     dirty: HashSet<Key>,
     working: HashSet<Key>,
     deadlines: HashMap<Key, Instant>,
     timetable: BTreeSet<(Instant, Key)>,
     failures: HashMap<Key, u32>,
+    rank: Option<Arc<Rank>>,
 }
 
 impl State {
     fn add(&mut self, key: Key) {
         if self.dirty.insert(key.clone()) && !self.working.contains(&key) {
-            self.ready.push_back(key);
+            self.line_up(key);
         }
+    }
+
+    fn line_up(&mut self, key: Key) {
+        let rank = self.rank.as_ref().map_or(0, |rank| rank(&key));
+        self.added += 1;
+        self.ready.insert((Reverse(rank), self.added), key);
     }
 
     fn add_at(&mut self, key: Key, at: Instant) {
@@ -58,7 +73,7 @@ impl State {
     }
 
     fn take(&mut self) -> Option<Key> {
-        let key = self.ready.pop_front()?;
+        let (_, key) = self.ready.pop_first()?;
         self.dirty.remove(&key);
         self.working.insert(key.clone());
         Some(key)
@@ -78,6 +93,12 @@ pub struct Queue(Arc<(Mutex<State>, Notify)>);
 impl Queue {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.0.lock().expect("no code panics while holding the queue")
+    }
+
+    /// Ready keys are taken by rank from now on, the highest first, and by age within a rank. The function must not
+    /// touch the queue.
+    pub fn rank_by(&self, rank: impl Fn(&Key) -> i64 + Send + Sync + 'static) {
+        self.state().rank = Some(Arc::new(rank));
     }
 
     /// Adds a key, unless it waits already.
@@ -153,7 +174,7 @@ impl Queue {
         let mut state = self.state();
         state.working.remove(key);
         if state.dirty.contains(key) {
-            state.ready.push_back(key.clone());
+            state.line_up(key.clone());
             self.0.1.notify_one();
         }
     }
@@ -180,6 +201,20 @@ mod tests {
         assert_eq!(queue.next().await, key("a"));
         queue.done(&key("a"));
         assert!(queue.is_empty());
+    }
+
+    #[tokio::test]
+    async fn rank_comes_before_age() {
+        let queue = Queue::default();
+        queue.rank_by(|key| i64::from(key.name.starts_with("vip")));
+        for name in ["a", "vip-1", "b", "vip-2"] {
+            queue.add(key(name));
+        }
+        let mut order = Vec::new();
+        while !queue.is_empty() {
+            order.push(queue.next().await.name);
+        }
+        assert_eq!(order, ["vip-1", "vip-2", "a", "b"]);
     }
 
     #[tokio::test(start_paused = true)]

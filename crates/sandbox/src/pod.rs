@@ -119,6 +119,15 @@ impl Pod {
         self.state.records()
     }
 
+    /// The writable layer of each container's last attempt, with what overlayfs keeps beside it.
+    pub fn layers(&self) -> Vec<(String, PathBuf)> {
+        let layer = |record: ContainerRecord| {
+            let path = self.dir.layer(&record.name, record.attempt);
+            (record.name, path)
+        };
+        self.containers().into_iter().map(layer).collect()
+    }
+
     /// Records as they change, from now on; ends when the pod is removed.
     pub fn events(&self) -> BoxStream<'static, ContainerRecord> {
         self.state.events()

@@ -2,22 +2,25 @@
 //!
 //! ```text
 //!   pods, nodes ──changes──► Snapshot (with assumed pods) ──► place ──► binding │ PodScheduled=False
-//!                                                               └─ filter, score, message
+//!                                                               └─ filter, score, message, preempt
 //! ```
 //!
-//! A pod that fits nowhere is tried again when something changed that could help, and never on a clock.
-//! What is not here: preemption. A pod never pushes another one out; priorities are not looked at.
+//! A pod that fits nowhere is tried again when something changed that could help, and never on a clock. More important
+//! pods come first, and push less important ones out where that makes room.
 #![deny(missing_docs)]
 
 mod amounts;
 mod filter;
 mod message;
 mod place;
+mod preempt;
 mod run;
 mod score;
 mod snapshot;
+mod state;
 
 pub use amounts::Amounts;
 pub use place::{Placement, place};
+pub use preempt::{Preemption, preempt};
 pub use run::{Handle, Options, start};
 pub use snapshot::{NodeInfo, PodInfo, Snapshot};

@@ -37,6 +37,11 @@ pub(crate) fn explain_refusal(pod: &Value, nodes: usize, reason: &str) -> String
     format!("0/{nodes} nodes are available: {reason}. preemption: {}", preemption(pod, nodes, 0))
 }
 
+/// The message without its last part, for a pod that others make room for.
+pub(crate) fn without_preemption(message: &str) -> &str {
+    message.split_once(" preemption: ").map_or(message, |(reasons, _)| reasons)
+}
+
 fn preemption(pod: &Value, nodes: usize, curable: usize) -> String {
     if pod["spec"]["preemptionPolicy"] == "Never" {
         return "not eligible due to preemptionPolicy=Never.".into();

@@ -1,11 +1,10 @@
 //! The loop around the decision: keeps the snapshot current, binds what fits, says why the rest does not,
 //! and tries that again when something changed that could help.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use client::k8s_openapi::api::core::v1::{Node, Pod};
-use client::{Cache, Caches, Change, Key, Objects, Patch, Recorder, kube};
+use client::{Cache, Caches, Deletion, Key, Objects, Patch, Recorder, kube};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object::time::{self, Timestamp};
@@ -13,13 +12,12 @@ use reconcile::{CancellationToken, Error, Loop, Outcome, Reconciler};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::place::{Placement, place};
-use crate::snapshot::{PodInfo, Snapshot};
+use crate::message;
+use crate::preempt::Preemption;
+use crate::state::{Decision, NAME, State, needs_place};
 
 /// Bindings under way at once: they wait for the disk together rather than one after the other.
 const WORKERS: usize = 16;
-/// Pods that name another scheduler are not ours.
-const NAME: &str = "default-scheduler";
 
 /// What the scheduler needs to know besides the API.
 #[derive(Clone, Debug, Default)]
@@ -58,15 +56,6 @@ pub fn start(client: kube::Client, options: Options) -> Handle {
     Handle { shutdown, task }
 }
 
-#[derive(Default)]
-struct State {
-    snapshot: Snapshot,
-    /// Pods that fit nowhere.
-    waiting: BTreeSet<Key>,
-    /// Whether the snapshot began with all that was there.
-    primed: bool,
-}
-
 struct Scheduler {
     pods: Cache,
     nodes: Cache,
@@ -86,70 +75,16 @@ fn scheduler(client: &kube::Client) -> Loop {
         events: Recorder::start(client, NAME),
         state: state.clone(),
     };
-    let on_nodes = state.clone();
-    Loop::new("scheduler", Arc::new(scheduler), WORKERS)
-        .watch(&nodes, move |change| {
-            on_nodes.lock().expect("nothing panics while holding it").see_node(change)
-        })
-        .watch(&pods, move |change| state.lock().expect("nothing panics while holding it").see_pod(change))
-}
-
-/// Whether the pod is bound, or over.
-fn needs_place(pod: &Value) -> bool {
-    let unbound = pod["spec"]["nodeName"].as_str().is_none_or(str::is_empty);
-    let over = pod["metadata"]["deletionTimestamp"].is_string() || is_terminal(pod);
-    let gated = pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty());
-    let ours = pod["spec"]["schedulerName"].as_str().is_none_or(|name| name == NAME || name.is_empty());
-    unbound && !over && !gated && ours
-}
-
-fn is_terminal(pod: &Value) -> bool {
-    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
-}
-
-impl State {
-    /// Answers which pods to try again.
-    fn see_node(&mut self, change: &Change) -> Vec<Key> {
-        let helps = match &change.new {
-            Some(node) => self.snapshot.put_node(node.clone()),
-            None => {
-                self.snapshot.remove_node(&change.key.name);
-                false
-            }
-        };
-        if helps { self.waiting.iter().cloned().collect() } else { Vec::new() }
-    }
-
-    /// Answers which pods to try: this one, or those that may use what this one left.
-    fn see_pod(&mut self, change: &Change) -> Vec<Key> {
-        let key = &change.key;
-        let Some(pod) = change.new.as_ref().filter(|pod| !is_terminal(pod)) else {
-            self.waiting.remove(key);
-            let freed = self.snapshot.remove_pod(key);
-            return if freed { self.waiting.iter().cloned().collect() } else { Vec::new() };
-        };
-        if let Some(node) = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty()) {
-            self.waiting.remove(key);
-            let new = self.snapshot.place_of(key).is_none();
-            self.snapshot.put_pod(key.clone(), node, PodInfo::of(pod.clone()));
-            // Somebody may have waited for this company.
-            return if new { self.waiting.iter().cloned().collect() } else { Vec::new() };
-        }
-        if needs_place(pod) { vec![key.clone()] } else { Vec::new() }
-    }
-
-    fn prime(&mut self, nodes: &Cache, pods: &Cache) {
-        if std::mem::replace(&mut self.primed, true) {
-            return;
-        }
-        for node in nodes.list() {
-            self.snapshot.put_node(node);
-        }
-        for pod in pods.list() {
-            let key = Key::of(&pod);
-            self.see_pod(&Change { key, old: None, new: Some(pod) });
-        }
-    }
+    let (on_nodes, ranked) = (state.clone(), pods.clone());
+    let work = Loop::new("scheduler", Arc::new(scheduler), WORKERS);
+    // The more important pod is placed first.
+    work.queue().rank_by(move |key| {
+        ranked.get(key).and_then(|pod| pod["spec"]["priority"].as_i64()).unwrap_or_default()
+    });
+    work.watch(&nodes, move |change| {
+        on_nodes.lock().expect("nothing panics while holding it").see_node(change)
+    })
+    .watch(&pods, move |change| state.lock().expect("nothing panics while holding it").see_pod(change))
 }
 
 impl Reconciler for Scheduler {
@@ -165,40 +100,20 @@ impl Scheduler {
 
     async fn turn(&self, key: Key) -> Outcome {
         let Some(pod) = self.pods.get(&key).filter(|pod| needs_place(pod)) else {
-            self.state().waiting.remove(&key);
+            self.state().forget(&key);
             return Ok(None);
         };
-        let Some(placement) = self.decide(&key, &pod) else { return Ok(None) };
-        match placement {
-            Placement::Node(node) => self.bind(&key, &pod, &node).await,
-            Placement::Nowhere(message) => self.refuse(&key, &pod, message).await,
+        let decision = {
+            let mut state = self.state();
+            state.prime(&self.nodes, &self.pods);
+            state.decide(&key, &pod)
+        };
+        match decision {
+            Decision::Wait => Ok(None),
+            Decision::Bind(node) => self.bind(&key, &pod, &node).await,
+            Decision::Preempt(found, message) => self.make_room(&key, &pod, &found, &message).await,
+            Decision::Refuse(message) => self.refuse(&key, &pod, &message, None).await,
         }
-    }
-
-    /// Decides, and assumes the pod to be where it goes before the next decision is made. `None` when the
-    /// pod is assumed already and its binding is on its way into the cache.
-    fn decide(&self, key: &Key, pod: &Arc<Value>) -> Option<Placement> {
-        let mut state = self.state();
-        state.prime(&self.nodes, &self.pods);
-        if let Some((uid, _)) = state.snapshot.place_of(key) {
-            if pod["metadata"]["uid"] == uid {
-                return None;
-            }
-            // Another pod of the same name was there before.
-            state.snapshot.remove_pod(key);
-        }
-        let info = PodInfo::of(pod.clone());
-        let placement = place(&info, &state.snapshot);
-        match &placement {
-            Placement::Node(node) => {
-                state.waiting.remove(key);
-                state.snapshot.put_pod(key.clone(), node, info);
-            }
-            Placement::Nowhere(_) => {
-                state.waiting.insert(key.clone());
-            }
-        }
-        Some(placement)
     }
 
     async fn bind(&self, key: &Key, pod: &Value, node: &str) -> Outcome {
@@ -233,19 +148,58 @@ impl Scheduler {
     fn unassume(&self, key: &Key) {
         let bound = self.pods.get(key).is_some_and(|pod| pod["spec"]["nodeName"].is_string());
         if !bound {
-            self.state().snapshot.remove_pod(key);
+            self.state().unassume(key);
         }
     }
 
-    async fn refuse(&self, key: &Key, pod: &Value, message: String) -> Outcome {
+    /// Sends the victims away and notes where the pod will go; it is tried again when they are gone.
+    async fn make_room(&self, key: &Key, pod: &Value, found: &Preemption, message: &str) -> Outcome {
+        for victim in &found.victims {
+            if let Err(error) = self.send_away(victim, pod, &found.node).await {
+                self.state().give_up_room(key);
+                return Err(error.into());
+            }
+        }
+        self.refuse(key, pod, message::without_preemption(message), Some(&found.node)).await
+    }
+
+    /// Ends one pod with its own grace, and says in it why, as upstream does.
+    async fn send_away(&self, key: &Key, preemptor: &Value, node: &str) -> Result<(), kube::Error> {
+        let Some(victim) = self.pods.get(key) else { return Ok(()) };
+        if victim["metadata"]["deletionTimestamp"].is_string() {
+            return Ok(());
+        }
+        let why = format!("{NAME}: preempting to accommodate a higher priority pod");
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler",
+            "message": why, "lastTransitionTime": time::seconds(Timestamp::now()),
+        });
+        let patch = Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
+        let uid = victim["metadata"]["uid"].as_str().map(str::to_owned);
+        let gone = |error: &kube::Error| client::is_not_found(error) || client::is_conflict(error);
+        match self.objects.patch_sub(key, "status", patch).await {
+            Err(error) if gone(&error) => return Ok(()),
+            patched => patched?,
+        };
+        match self.objects.delete(key, &Deletion { uid, ..Deletion::default() }).await {
+            Err(error) if gone(&error) => return Ok(()),
+            deleted => deleted?,
+        };
+        let by = preemptor["metadata"]["uid"].as_str().unwrap_or_default();
+        self.events.normal(&victim, "Preempted", format!("Preempted by pod {by} on node {node}"));
+        Ok(())
+    }
+
+    /// Says in the pod why it is not placed, and on which node room is being made for it.
+    async fn refuse(&self, key: &Key, pod: &Value, message: &str, nominated: Option<&str>) -> Outcome {
         let conditions = pod["status"]["conditions"].as_array();
         let known = conditions.into_iter().flatten().find(|condition| condition["type"] == "PodScheduled");
-        let said =
-            known.is_some_and(|known| known["status"] == "False" && known["message"] == message.as_str());
+        let said = known.is_some_and(|known| known["status"] == "False" && known["message"] == message)
+            && pod["status"]["nominatedNodeName"].as_str() == nominated;
         if said {
             return Ok(None);
         }
-        self.events.warning(pod, "FailedScheduling", message.as_str());
+        self.events.warning(pod, "FailedScheduling", message);
         let since = match known {
             Some(known) if known["status"] == "False" => known["lastTransitionTime"].clone(),
             _ => time::seconds(Timestamp::now()).into(),
@@ -254,8 +208,8 @@ impl Scheduler {
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": message, "lastTransitionTime": since,
         });
-        let patch = Patch::Strategic(json!({ "status": { "conditions": [condition] } }));
-        match self.objects.patch_sub(key, "status", patch).await {
+        let status = json!({ "conditions": [condition], "nominatedNodeName": nominated });
+        match self.objects.patch_sub(key, "status", Patch::Strategic(json!({ "status": status }))).await {
             Err(error) if !client::is_not_found(&error) => Err(Error::from(error)),
             _ => Ok(None),
         }

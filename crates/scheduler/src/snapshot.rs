@@ -39,6 +39,21 @@ impl PodInfo {
         owner::controller_uid(&self.object)
     }
 
+    pub(crate) fn uid(&self) -> &str {
+        self.object["metadata"]["uid"].as_str().unwrap_or_default()
+    }
+
+    /// How important it is.
+    #[must_use]
+    pub fn priority(&self) -> i64 {
+        self.object["spec"]["priority"].as_i64().unwrap_or(0)
+    }
+
+    /// When its node saw it first; empty before.
+    pub(crate) fn started(&self) -> &str {
+        self.object["status"]["startTime"].as_str().unwrap_or_default()
+    }
+
     pub(crate) fn is_deleting(&self) -> bool {
         self.object["metadata"]["deletionTimestamp"].is_string()
     }

@@ -11,9 +11,6 @@ const TOKEN_MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const TOKEN_SECONDS: u64 = 3607;
 /// How long a pod stays on a node that is gone or not ready.
 const TOLERATION_SECONDS: u64 = 300;
-/// The two priority classes that every cluster has.
-const SYSTEM_PRIORITIES: &[(&str, i64)] =
-    &[("system-cluster-critical", 2_000_000_000), ("system-node-critical", 2_000_001_000)];
 
 pub(super) fn change(api: &Api, target: &Target, object: &mut Value) -> Result<(), Status> {
     let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
@@ -21,7 +18,7 @@ pub(super) fn change(api: &Api, target: &Target, object: &mut Value) -> Result<(
     if !object["spec"].is_object() {
         return Ok(());
     }
-    set_priority(object).map_err(refuse)?;
+    super::priority::set(api, object).map_err(refuse)?;
     set_service_account(api, target, object).map_err(refuse)?;
     add_tolerations(object);
     Ok(())
@@ -109,26 +106,4 @@ fn add_tolerations(object: &mut Value) {
                 "tolerationSeconds": TOLERATION_SECONDS}));
         }
     }
-}
-
-fn set_priority(object: &mut Value) -> Result<(), String> {
-    let spec = &mut object["spec"];
-    let class = spec["priorityClassName"].as_str().unwrap_or_default();
-    let priority = match SYSTEM_PRIORITIES.iter().find(|(name, _)| *name == class) {
-        Some((_, priority)) => *priority,
-        None if class.is_empty() => 0,
-        None => return Err(format!("no PriorityClass with name {class} was found")),
-    };
-    if spec["priority"].as_i64().is_some_and(|given| given != priority) {
-        return Err(format!(
-            "the integer value of priority ({}) must not be provided in pod spec; priority admission controller \
-             computed {priority} from the given PriorityClass name",
-            spec["priority"]
-        ));
-    }
-    spec["priority"] = priority.into();
-    if !spec["preemptionPolicy"].is_string() {
-        spec["preemptionPolicy"] = "PreemptLowerPriority".into();
-    }
-    Ok(())
 }

@@ -12,12 +12,13 @@ use crate::{
 };
 use bytes::Bytes;
 use http::StatusCode;
-use object::{Status, time};
+use object::{Status, schema::form, time};
 use serde_json::{Value, json};
 
 /// Answers a POST of a Binding.
 pub(super) async fn bind(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Reply {
-    let binding = decode::plain(call, body)?;
+    let decoded = decode::form(call, form::BINDING, body)?;
+    let binding = decoded.object;
     let node = binding["target"]["name"].as_str().unwrap_or_default().to_owned();
     let kind = binding["target"]["kind"].as_str().unwrap_or("Node");
     if node.is_empty() || !matches!(kind, "Node" | "") {
@@ -44,11 +45,16 @@ pub(super) async fn bind(api: &Api, call: &Call, target: &Target, body: &Bytes) 
     .await?;
     let done =
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
-    Ok(answer::json(StatusCode::CREATED, &done))
+    let mut response = answer::json(StatusCode::CREATED, &done);
+    answer::warn(&mut response, &decoded.warnings);
+    Ok(response)
 }
 
 fn place(pod: &mut Value, node: &str, annotations: &Value, now: &str) {
     pod["spec"]["nodeName"] = node.into();
+    if let Some(status) = pod["status"].as_object_mut() {
+        status.remove("nominatedNodeName");
+    }
     for (key, value) in annotations.as_object().into_iter().flatten() {
         pod["metadata"]["annotations"][key] = value.clone();
     }

@@ -1,7 +1,7 @@
 //! scale: the number of replicas, in a form that is the same for every kind that has them.
 
 use crate::{
-    answer::Reply,
+    answer::{self, Reply},
     api::Api,
     call::{Call, Target},
     media, shape,
@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::StatusCode;
-use object::{Status, apply, patch, scale};
+use object::{Decoded, Status, apply, patch, scale, schema::form};
 use serde_json::Value;
 
 /// Answers get, update and patch.
@@ -24,8 +24,11 @@ pub(super) async fn answer(api: &Api, call: &Call, target: &Target, body: &Bytes
     }
     let manager = call.manager()?;
     let author = call.author(&manager, Some("scale"));
+    let mut warnings = Vec::new();
     let revised = revise(api, target, call.query.dry_run()?, |current, _| {
-        let wanted = wanted(call, target, current, body)?;
+        let decoded = wanted(call, target, current, body)?;
+        let wanted = decoded.object;
+        warnings = decoded.warnings;
         update::check_preconditions(target, current, &wanted["metadata"])?;
         let mut new = current.clone();
         scale::set(target.kind, &mut new, &wanted)?;
@@ -35,18 +38,15 @@ pub(super) async fn answer(api: &Api, call: &Call, target: &Target, body: &Bytes
     })
     .await?;
     let object: Value = serde_json::from_slice(&revised.bytes).map_err(Status::internal)?;
-    shape::value(call, StatusCode::OK, &scale::of(&object))
+    let mut response = shape::value(call, StatusCode::OK, &scale::of(&object))?;
+    answer::warn(&mut response, &warnings);
+    Ok(response)
 }
 
 /// The Scale that the client wants to see.
-fn wanted(call: &Call, target: &Target, current: &Value, body: &Bytes) -> Result<Value, Status> {
+fn wanted(call: &Call, target: &Target, current: &Value, body: &Bytes) -> Result<Decoded, Status> {
     if call.attributes.verb == "update" {
-        let wanted = decode::plain(call, body)?;
-        let kind = wanted["kind"].as_str().unwrap_or("Scale");
-        if kind != "Scale" {
-            return Err(Status::bad_request(format!("the body is a {kind}, not a Scale")));
-        }
-        return check(target, wanted);
+        return check(target, decode::form(call, form::SCALE, body)?);
     }
     let now = scale::of(current);
     let change = || {
@@ -67,11 +67,11 @@ fn wanted(call: &Call, target: &Target, current: &Value, body: &Bytes) -> Result
             ]));
         }
     };
-    check(target, wanted)
+    check(target, form::SCALE.conform(wanted, call.query.field_validation()?)?)
 }
 
-fn check(target: &Target, wanted: Value) -> Result<Value, Status> {
-    let replicas = &wanted["spec"]["replicas"];
+fn check(target: &Target, wanted: Decoded) -> Result<Decoded, Status> {
+    let replicas = &wanted.object["spec"]["replicas"];
     if !replicas.is_null() && replicas.as_i64().is_none_or(|count| count < 0) {
         let cause = object::status::Cause {
             reason: "FieldValueInvalid",

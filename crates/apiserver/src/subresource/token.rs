@@ -1,7 +1,7 @@
 //! token: a fresh token for a ServiceAccount, bound to a pod or secret where the request says so.
 
 use crate::{
-    answer::Reply,
+    answer::{self, Reply},
     api::Api,
     call::{Call, Target},
     shape,
@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
-use object::{Status, time};
+use object::{Status, schema::form, time};
 use serde_json::{Value, json};
 
 /// Life of a token whose request does not say, in seconds.
@@ -22,7 +22,8 @@ const SECONDS_MAX: i64 = 1 << 32;
 
 /// Answers a POST of a TokenRequest.
 pub(super) fn make(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Reply {
-    let mut request = decode::plain(call, body)?;
+    let decoded = decode::form(call, form::TOKEN_REQUEST, body)?;
+    let mut request = decoded.object;
     let account = target.shelf.get(&target.namespace, &target.name).ok_or_else(|| target.not_found())?;
     let seconds = request["spec"]["expirationSeconds"].as_i64().unwrap_or(SECONDS_DEFAULT);
     if !(SECONDS_MIN..=SECONDS_MAX).contains(&seconds) {
@@ -69,7 +70,9 @@ pub(super) fn make(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Rep
     request["spec"]["audiences"] = json!(audiences);
     request["spec"]["expirationSeconds"] = seconds.into();
     request["status"] = json!({"token": token, "expirationTimestamp": time::seconds(expires)});
-    shape::value(call, StatusCode::CREATED, &request)
+    let mut response = shape::value(call, StatusCode::CREATED, &request)?;
+    answer::warn(&mut response, &decoded.warnings);
+    Ok(response)
 }
 
 type Bound = (Option<Reference>, Option<Reference>);

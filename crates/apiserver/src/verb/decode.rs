@@ -6,7 +6,7 @@ use crate::{
     protobuf,
 };
 use bytes::Bytes;
-use object::{FieldValidation, Status};
+use object::{Decoded, FieldValidation, Status, schema::form::Form};
 use serde_json::Value;
 
 /// The object in the body, without the fields that its kind does not have, and what to warn of.
@@ -42,6 +42,18 @@ pub(crate) fn plain(call: &Call, body: &Bytes) -> Result<Value, Status> {
     };
     let value = value.map_err(unreadable)?;
     if value.is_object() { Ok(value) } else { Err(Status::bad_request("the body is not an object")) }
+}
+
+/// The body of a subresource that takes a form of its own.
+pub(crate) fn form(call: &Call, form: Form, body: &Bytes) -> Result<Decoded, Status> {
+    let validation = call.query.field_validation()?;
+    match media::encoding(&call.headers)? {
+        Encoding::Yaml => form.decode_yaml(body, validation),
+        Encoding::Protobuf if !body.is_empty() => {
+            form.conform(protobuf::read(body).map_err(unreadable)?, validation)
+        }
+        Encoding::Json | Encoding::Protobuf => form.decode(body, validation),
+    }
 }
 
 /// Checks a patched object, which drops what its kind does not have.

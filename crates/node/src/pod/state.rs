@@ -40,6 +40,8 @@ pub(crate) struct State {
 pub(crate) struct Verdict {
     pub(crate) reason: String,
     pub(crate) message: String,
+    /// Overrides the pod's grace period.
+    pub(crate) grace_seconds: Option<i64>,
 }
 
 /// Something made once for the pod, perhaps after several tries.
@@ -268,6 +270,9 @@ impl State {
     pub(crate) fn grace_seconds(&self) -> i64 {
         if self.gone {
             return 0;
+        }
+        if let Some(seconds) = self.verdict.as_ref().and_then(|verdict| verdict.grace_seconds) {
+            return seconds.min(self.pod.metadata.deletion_grace_period_seconds.unwrap_or(i64::MAX));
         }
         let spec = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         self.pod.metadata.deletion_grace_period_seconds.or(spec).unwrap_or(30)

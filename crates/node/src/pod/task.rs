@@ -2,6 +2,7 @@
 //! and starts what the plan says; long work runs beside it and reports back.
 
 mod act;
+mod evict;
 mod learn;
 
 use std::net::Ipv4Addr;
@@ -37,13 +38,28 @@ const RESULTS_MAX: usize = 32;
 pub(crate) enum Outcome {
     Volumes(Stock, Result<(), String>),
     Sandbox(Result<Arc<dyn Sandbox>, String>),
-    Container { index: usize, attempt: u32, result: Result<(ContainerRecord, Image), Failure> },
-    PostStart { index: usize, attempt: u32, result: Result<(), String> },
-    Probe { index: usize, attempt: u32, purpose: Purpose, healthy: bool },
+    Container {
+        index: usize,
+        attempt: u32,
+        result: Result<(ContainerRecord, Image), Failure>,
+    },
+    PostStart {
+        index: usize,
+        attempt: u32,
+        result: Result<(), String>,
+    },
+    Probe {
+        index: usize,
+        attempt: u32,
+        purpose: Purpose,
+        healthy: bool,
+    },
     SandboxRemoved(Result<(), String>),
     VolumesRemoved(Stock, Result<(), String>),
     Deleted(Result<(), String>),
     StatusWritten(Result<(), String>),
+    /// It uses more disk than it may.
+    StorageExceeded(String),
 }
 
 /// What others may ask of a pod that lives here: the server, for logs and exec.
@@ -110,6 +126,8 @@ pub(crate) struct Task {
     events: Option<BoxStream<'static, ContainerRecord>>,
     /// Absent while a helper works on it.
     stock: Option<Stock>,
+    /// Measures what the pod uses on the disk, where it has limits.
+    storage: Option<AbortHandle>,
     token_due: Option<Timestamp>,
     sources_changed: bool,
     volume_tries: u32,
@@ -140,6 +158,7 @@ impl Task {
             sandbox: None,
             events: None,
             stock: Some(Stock { volumes, tokens: Tokens::default() }),
+            storage: None,
             token_due: None,
             sources_changed: false,
             volume_tries: 0,
@@ -213,7 +232,8 @@ impl Task {
         if due && self.state.verdict.is_none() && !self.state.finished() && !self.state.deleted() {
             let message = "Pod was active on the node longer than the specified deadline".to_owned();
             self.ground.event(&self.state.pod, false, "DeadlineExceeded", message.clone());
-            self.state.verdict = Some(Verdict { reason: "DeadlineExceeded".to_owned(), message });
+            let reason = "DeadlineExceeded".to_owned();
+            self.state.verdict = Some(Verdict { reason, message, grace_seconds: None });
         }
     }
 

@@ -218,6 +218,10 @@ impl Sandbox for FakePod {
         })
     }
 
+    fn layers(&self) -> Vec<(String, std::path::PathBuf)> {
+        Vec::new()
+    }
+
     fn usage(&self) -> BoxFuture<'_, Result<PodUsage, Error>> {
         Box::pin(async { Ok(Default::default()) })
     }

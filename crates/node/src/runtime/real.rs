@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,6 +107,10 @@ impl Sandbox for RealPod {
                 }
             }
         })
+    }
+
+    fn layers(&self) -> Vec<(String, PathBuf)> {
+        self.0.layers()
     }
 
     fn usage(&self) -> BoxFuture<'_, Result<PodUsage, Error>> {

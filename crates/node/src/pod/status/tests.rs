@@ -240,7 +240,8 @@ fn ends() {
     assert_eq!(phase(&pod), "Failed");
     let mut late = state(one());
     run(&mut late, 0, running());
-    late.verdict = Some(Verdict { reason: "DeadlineExceeded".into(), message: "too long".into() });
+    late.verdict =
+        Some(Verdict { reason: "DeadlineExceeded".into(), message: "too long".into(), grace_seconds: None });
     assert_eq!(phase(&late), "Running", "until its containers are gone");
     run(&mut late, 0, Run::Exited(exit(143, 2, 0)));
     assert_eq!(phase(&late), "Failed");

@@ -129,6 +129,7 @@ impl Task {
         self.state.sandbox.step = Step::Leaving;
         // What follows is not news about containers any more.
         self.events = None;
+        self.stop_measuring();
         let sandbox = self.sandbox.take();
         self.beside(async move {
             let result = match sandbox {

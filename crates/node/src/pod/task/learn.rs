@@ -54,6 +54,7 @@ impl Task {
                     }
                 };
             }
+            Outcome::StorageExceeded(message) => self.evict(message),
             Outcome::StatusWritten(result) => {
                 self.report.written(result, &self.state.pod, tokio::time::Instant::now());
             }
@@ -93,6 +94,7 @@ impl Task {
         self.state.sandbox.address = sandbox.address();
         self.state.sandbox.step = Step::Done;
         self.sandbox = Some(sandbox);
+        self.measure_storage();
     }
 
     fn sandbox_removed(&mut self, result: Result<(), String>) {
@@ -290,6 +292,7 @@ impl Task {
     /// The supervisor is gone, and everything in the pod with it.
     pub(super) fn sandbox_lost(&mut self) {
         self.events = None;
+        self.stop_measuring();
         let Some(sandbox) = self.sandbox.take() else { return };
         for record in sandbox.containers() {
             self.record(&record);

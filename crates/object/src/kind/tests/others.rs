@@ -226,3 +226,35 @@ fn what_is_being_deleted_gets_no_new_finalizers() {
     let status = kind.admit_update(&mut new, &old, None, &ctx).expect_err("a new finalizer");
     expect![[r#"ConfigMap "c" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"c/d"}"#]].assert_eq(&status.message);
 }
+
+#[test]
+fn priority_classes() {
+    check(
+        "{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high}, value: 5}",
+        expect![[r#"
+            preemptionPolicy: PreemptLowerPriority
+            value: 5
+        "#]],
+    );
+    check(
+        "{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: system-own}, value: 5}",
+        expect![[r#"
+            422 PriorityClass.scheduling.k8s.io "system-own" is invalid: metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: only the classes that the system makes itself may have it
+        "#]],
+    );
+    check(
+        "{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: x}, value: 1000000001, \
+         preemptionPolicy: Sometimes}",
+        expect![[r#"
+            422 PriorityClass.scheduling.k8s.io "x" is invalid: [preemptionPolicy: Unsupported value: "Sometimes": supported values: "Never", "PreemptLowerPriority", value: Forbidden: maximum allowed value of a user defined priority is 1000000000]
+        "#]],
+    );
+    let high = "{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high}, value: 5}";
+    check_update(
+        high,
+        &high.replace(": 5", ": 6"),
+        expect![[r#"
+        422 PriorityClass.scheduling.k8s.io "high" is invalid: value: Forbidden: may not be changed in an update.
+    "#]],
+    );
+}

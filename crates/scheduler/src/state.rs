@@ -1,0 +1,191 @@
+//! What the scheduler has in mind between decisions: the snapshot with assumed pods, who waits, and for whom room is being
+//! made. Changes by what it is told and by its own decisions; does nothing itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use client::{Cache, Change, Key};
+use serde_json::Value;
+
+use crate::place::{Placement, place};
+use crate::preempt::{Nominee, Preemption, preempt};
+use crate::snapshot::{PodInfo, Snapshot};
+
+/// Pods that name another scheduler are not ours.
+pub(crate) const NAME: &str = "default-scheduler";
+
+#[derive(Default)]
+pub(crate) struct State {
+    snapshot: Snapshot,
+    /// Pods that fit nowhere.
+    waiting: BTreeSet<Key>,
+    /// Those of them that others make room for.
+    nominees: BTreeMap<Key, Nominee>,
+    /// Whether the snapshot began with all that was there.
+    primed: bool,
+}
+
+/// What is to be done for a pod.
+pub(crate) enum Decision {
+    /// Nothing now: it is assumed already and its binding on the way into the cache, or its victims are still there.
+    Wait,
+    Bind(String),
+    /// Others have to go; the message says why it does not fit as it is.
+    Preempt(Preemption, String),
+    Refuse(String),
+}
+
+/// Whether the pod is neither bound nor over, and ours.
+pub(crate) fn needs_place(pod: &Value) -> bool {
+    let unbound = pod["spec"]["nodeName"].as_str().is_none_or(str::is_empty);
+    let over = pod["metadata"]["deletionTimestamp"].is_string() || is_terminal(pod);
+    let gated = pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty());
+    let ours = pod["spec"]["schedulerName"].as_str().is_none_or(|name| name == NAME || name.is_empty());
+    unbound && !over && !gated && ours
+}
+
+fn is_terminal(pod: &Value) -> bool {
+    matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"))
+}
+
+impl State {
+    /// Answers which pods to try again.
+    pub(crate) fn see_node(&mut self, change: &Change) -> Vec<Key> {
+        let helps = match &change.new {
+            Some(node) => self.snapshot.put_node(node.clone()),
+            None => {
+                self.snapshot.remove_node(&change.key.name);
+                false
+            }
+        };
+        if helps { self.all_waiting() } else { Vec::new() }
+    }
+
+    fn all_waiting(&self) -> Vec<Key> {
+        self.waiting.iter().cloned().collect()
+    }
+
+    /// Answers which pods to try: this one, or those that may use what this one left.
+    pub(crate) fn see_pod(&mut self, change: &Change) -> Vec<Key> {
+        let key = &change.key;
+        let Some(pod) = change.new.as_ref().filter(|pod| !is_terminal(pod)) else {
+            self.waiting.remove(key);
+            let reserved = self.nominees.remove(key).is_some();
+            let freed = self.snapshot.remove_pod(key);
+            return if freed || reserved { self.all_waiting() } else { Vec::new() };
+        };
+        if let Some(node) = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty()) {
+            self.waiting.remove(key);
+            self.nominees.remove(key);
+            let new = self.snapshot.place_of(key).is_none();
+            self.snapshot.put_pod(key.clone(), node, PodInfo::of(pod.clone()));
+            // Somebody may have waited for this company.
+            return if new { self.all_waiting() } else { Vec::new() };
+        }
+        if needs_place(pod) { vec![key.clone()] } else { Vec::new() }
+    }
+
+    /// Takes in all that was there before the first decision.
+    pub(crate) fn prime(&mut self, nodes: &Cache, pods: &Cache) {
+        if std::mem::replace(&mut self.primed, true) {
+            return;
+        }
+        for node in nodes.list() {
+            self.snapshot.put_node(node);
+        }
+        let pods = pods.list();
+        for pod in &pods {
+            let key = Key::of(pod);
+            self.see_pod(&Change { key, old: None, new: Some(pod.clone()) });
+        }
+        for pod in pods.iter().filter(|pod| needs_place(pod)) {
+            self.restore_nominee(pod);
+        }
+    }
+
+    /// Room that an earlier scheduler began to make: those that are on their way out.
+    fn restore_nominee(&mut self, pod: &Arc<Value>) {
+        let Some(node) = pod["status"]["nominatedNodeName"].as_str() else { return };
+        let info = PodInfo::of(pod.clone());
+        let there = self.snapshot.all.get(node).into_iter().flat_map(|node| &node.pods);
+        let leaving = there.filter(|(_, other)| other.is_deleting() && other.priority() < info.priority());
+        let victims = leaving.map(|(key, other)| (key.clone(), other.uid().to_owned())).collect();
+        self.nominees.insert(Key::of(pod), Nominee { pod: info, node: node.to_owned(), victims });
+    }
+
+    /// Decides, and assumes the pod to be where it goes before the next decision is made.
+    pub(crate) fn decide(&mut self, key: &Key, pod: &Arc<Value>) -> Decision {
+        if let Some((uid, _)) = self.snapshot.place_of(key) {
+            if pod["metadata"]["uid"] == uid {
+                return Decision::Wait;
+            }
+            // Another pod of the same name was there before.
+            self.snapshot.remove_pod(key);
+        }
+        let info = PodInfo::of(pod.clone());
+        match self.with_reserved(key, &info, |snapshot| place(&info, snapshot)) {
+            Placement::Node(node) => {
+                self.waiting.remove(key);
+                self.nominees.remove(key);
+                self.snapshot.put_pod(key.clone(), &node, info);
+                Decision::Bind(node)
+            }
+            Placement::Nowhere(message) => self.look_for_room(key, info, message),
+        }
+    }
+
+    fn look_for_room(&mut self, key: &Key, info: PodInfo, message: String) -> Decision {
+        self.waiting.insert(key.clone());
+        if self.nominees.get(key).is_some_and(|nominee| nominee.waits(&self.snapshot)) {
+            return Decision::Wait;
+        }
+        self.nominees.remove(key);
+        let Some(found) = self.with_reserved(key, &info, |snapshot| preempt(&info, snapshot)) else {
+            return Decision::Refuse(message);
+        };
+        let uid = |victim: &Key| self.snapshot.place_of(victim).map(|(uid, _)| uid.to_owned());
+        let victims = found.victims.iter().filter_map(|victim| Some((victim.clone(), uid(victim)?)));
+        let nominee = Nominee { pod: info, node: found.node.clone(), victims: victims.collect() };
+        self.nominees.insert(key.clone(), nominee);
+        Decision::Preempt(found, message)
+    }
+
+    /// Looks at the snapshot as it will be: with those for whom room is being made, unless they are less important.
+    fn with_reserved<T>(&mut self, key: &Key, pod: &PodInfo, look: impl FnOnce(&Snapshot) -> T) -> T {
+        let counts = |(other, nominee): &(&Key, &Nominee)| {
+            *other != key
+                && nominee.pod.priority() >= pod.priority()
+                && self.snapshot.place_of(other).is_none()
+        };
+        let reserved: Vec<(Key, Nominee)> = self
+            .nominees
+            .iter()
+            .filter(counts)
+            .map(|(other, nominee)| (other.clone(), nominee.clone()))
+            .collect();
+        for (other, nominee) in &reserved {
+            self.snapshot.put_pod(other.clone(), &nominee.node, nominee.pod.clone());
+        }
+        let seen = look(&self.snapshot);
+        for (other, _) in &reserved {
+            self.snapshot.remove_pod(other);
+        }
+        seen
+    }
+
+    /// The pod needs no place any more.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.waiting.remove(key);
+        self.nominees.remove(key);
+    }
+
+    /// Takes an assumed pod back.
+    pub(crate) fn unassume(&mut self, key: &Key) {
+        self.snapshot.remove_pod(key);
+    }
+
+    /// The victims of this pod could not be sent away.
+    pub(crate) fn give_up_room(&mut self, key: &Key) {
+        self.nominees.remove(key);
+    }
+}
