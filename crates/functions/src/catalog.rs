@@ -84,7 +84,7 @@ impl Catalog {
     /// The code archives that functions name.
     pub(crate) fn code(&self) -> HashSet<String> {
         let functions = self.read();
-        functions.by_key.values().map(|function| function.definition.revision.code_sha256.clone()).collect()
+        functions.by_key.values().flat_map(|function| function.definition.revision.code()).collect()
     }
 
     pub(crate) fn pools(&self) -> Vec<Arc<Pool>> {

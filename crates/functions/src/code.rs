@@ -1,9 +1,13 @@
 //! The code store: zip archives kept by their SHA-256, each unpacked once into a tree that instances mount read-only.
 //! Owns `code/` below the room's directory; never runs anything. Called by `Functions`.
 //!
-//! `code/<sha256>/code.zip` is the archive as uploaded, `code/<sha256>/task/` its files.
+//! `code/<sha256>/code.zip` is the archive as uploaded, `code/<sha256>/task/` its files. Layers of functions are archives
+//! like any other; `merge` makes one tree of several.
 
+mod merge;
 mod unpack;
+
+pub(crate) use merge::merged_name;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};

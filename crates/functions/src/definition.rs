@@ -2,6 +2,7 @@
 //! API server has validated it already, so a refusal here is a line in the log, not an answer to a user.
 
 use crate::NAME_ANNOTATION;
+use crate::code::merged_name;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,6 +42,8 @@ pub struct Revision {
     pub environment: BTreeMap<String, String>,
     /// SHA-256 of the code archive, in hexadecimal.
     pub code_sha256: String,
+    /// SHA-256 of the archives of its layers, in the order in which they are laid over each other.
+    pub layers: Vec<String>,
 }
 
 /// A function URL.
@@ -66,6 +69,8 @@ struct Spec {
     #[serde(default)]
     environment: BTreeMap<String, String>,
     code: CodeSpec,
+    #[serde(default)]
+    layers: Vec<CodeSpec>,
     reserved_concurrency: Option<u32>,
     url: Option<UrlSpec>,
 }
@@ -103,6 +108,7 @@ impl Definition {
                 ephemeral_storage_mb: spec.ephemeral_storage_mb.unwrap_or(512),
                 environment: spec.environment,
                 code_sha256: spec.code.sha256,
+                layers: spec.layers.into_iter().map(|layer| layer.sha256).collect(),
             },
             reserved_concurrency: spec.reserved_concurrency,
             url: spec
@@ -110,6 +116,14 @@ impl Definition {
                 .filter(|url| !url.id.is_empty())
                 .map(|url| Url { id: url.id, signed: url.auth_type != "NONE" }),
         })
+    }
+}
+
+impl Revision {
+    /// All that it needs from the code store.
+    pub(crate) fn code(&self) -> Vec<String> {
+        let merged = merged_name(&self.layers);
+        std::iter::once(&self.code_sha256).chain(&self.layers).cloned().chain(merged).collect()
     }
 }
 

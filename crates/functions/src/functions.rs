@@ -2,7 +2,7 @@
 
 mod follow;
 
-pub use follow::resource;
+pub use follow::{layer_resource, resource};
 
 use crate::catalog::{Catalog, Function};
 use crate::code::{Code, CodeError, Codes};
@@ -17,7 +17,7 @@ use crate::report::{self, LATEST, Report, Status};
 use crate::runtimes::{RuntimeError, Runtimes};
 use crate::{FunctionError, Sandboxes};
 use bytes::Bytes;
-use client::Key;
+use client::{Key, Objects};
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -59,6 +59,8 @@ pub struct Functions {
     seen: watch::Sender<HashMap<Key, u64>>,
     /// Whether a sweep of the code store is due already.
     sweeping: AtomicBool,
+    /// The layers, whose archives are kept.
+    layers: Objects,
     tasks: Mutex<Vec<tokio::task::AbortHandle>>,
 }
 
@@ -99,6 +101,7 @@ impl Functions {
             uploads: Mutex::default(),
             seen: watch::Sender::new(HashMap::new()),
             sweeping: AtomicBool::new(false),
+            layers: Objects::new(config.client.clone(), layer_resource()),
             tasks: Mutex::default(),
         });
         functions.follow(&config.client).await;
@@ -159,6 +162,18 @@ impl Functions {
         let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
         uploads.insert(code.sha256.clone(), Instant::now());
         Ok(code)
+    }
+
+    /// Makes what functions with these layers will see at `/opt`, and gives how many bytes the layers and the function's
+    /// own code take unpacked.
+    pub async fn put_layers(&self, code: Option<String>, layers: Vec<String>) -> Result<u64, CodeError> {
+        let machine = self.machine.clone();
+        let work = move || -> Result<u64, CodeError> {
+            machine.codes.merge(&layers)?;
+            let all = layers.iter().chain(&code).map(|sha256| machine.codes.unzipped_bytes(sha256));
+            Ok(all.sum::<io::Result<u64>>()?)
+        };
+        tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
     }
 
     /// The archive that was uploaded, as a file.

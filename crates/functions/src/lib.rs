@@ -36,7 +36,7 @@ mod sandboxes;
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 pub use definition::{Definition, object_name};
 pub use environment::RESERVED as RESERVED_VARIABLES;
-pub use functions::{Config, FunctionUrl, Functions, resource};
+pub use functions::{Config, FunctionUrl, Functions, layer_resource, resource};
 pub use invocation::{
     FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX, ThrottleReason,
 };

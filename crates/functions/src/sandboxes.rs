@@ -5,11 +5,14 @@ use futures::future::BoxFuture;
 use sandbox::{Exit, Instance, InstanceSpec, Mount, Reach, Root, StartErrorKind};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Processes and threads in one instance, as on Lambda.
 const PIDS_MAX: u64 = 1024;
+
+/// Where functions find their layers.
+const OPT: &str = "/opt";
 
 /// Starts sandboxes.
 pub trait Sandboxes: Send + Sync + 'static {
@@ -48,6 +51,8 @@ pub struct Spec {
     pub task: PathBuf,
     /// Where the bootstraps are, mounted read-only at `/var/runtime`.
     pub runtime: PathBuf,
+    /// Where the layers are, mounted read-only at `/opt`.
+    pub layers: Option<PathBuf>,
     /// Directories of the host that the program needs beside the standard ones, read-only at their own paths.
     pub prefixes: Vec<PathBuf>,
     /// Memory limit in bytes.
@@ -96,15 +101,15 @@ fn start_error(program: &str, error: &sandbox::Error) -> StartError {
 }
 
 fn instance_spec(spec: Spec) -> InstanceSpec {
+    let mut mounts =
+        vec![Mount::bind(spec.task, "/var/task", true), Mount::bind(spec.runtime, "/var/runtime", true)];
+    mounts.extend(spec.layers.iter().flat_map(|layers| layer_mounts(layers, &spec.prefixes)));
     InstanceSpec {
         id: spec.id,
         argv: spec.argv,
         env: spec.env,
         cwd: "/var/task".to_owned(),
-        mounts: vec![
-            Mount::bind(spec.task, "/var/task", true),
-            Mount::bind(spec.runtime, "/var/runtime", true),
-        ],
+        mounts,
         root: Root::Host { prefixes: spec.prefixes },
         memory_bytes: spec.memory_bytes,
         // AWS gives CPU by memory; here an instance may use what is free, and the kernel shares it out.
@@ -115,6 +120,17 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
         reach: Reach::Egress,
         resolv_conf: String::new(),
     }
+}
+
+/// The layers at `/opt`. An interpreter that the host keeps below `/opt` must stay in sight there: then each entry of
+/// the layers is mounted beside it.
+fn layer_mounts(layers: &Path, prefixes: &[PathBuf]) -> Vec<Mount> {
+    if !prefixes.iter().any(|prefix| prefix.starts_with(OPT)) {
+        return vec![Mount::bind(layers, OPT, true)];
+    }
+    let entries = std::fs::read_dir(layers).into_iter().flatten().flatten();
+    let beside = entries.map(|entry| (entry.path(), Path::new(OPT).join(entry.file_name())));
+    beside.map(|(from, to)| Mount::bind(from, to, true)).collect()
 }
 
 impl Sandbox for Instance {

@@ -15,6 +15,7 @@ mod event;
 mod function;
 mod ingress;
 mod ingress_class;
+mod layer_version;
 mod lease;
 mod meta;
 mod namespace;
@@ -161,6 +162,7 @@ static KINDS: &[&Kind] = &[
     &role::KIND,
     &priority_class::KIND,
     &function::KIND,
+    &layer_version::KIND,
 ];
 
 /// Every kind that is served, core first.

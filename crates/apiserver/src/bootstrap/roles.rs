@@ -37,7 +37,7 @@ const VISIBLE: &[(&str, &[&str])] = &[
     ),
     ("discovery.k8s.io", &["endpointslices"]),
     ("networking.k8s.io", &["ingresses", "ingresses/status"]),
-    ("dory.dev", &["functions", "functions/status"]),
+    ("dory.dev", &["functions", "functions/status", "layerversions"]),
 ];
 
 /// Resources of a namespace that its editors may write.
@@ -58,7 +58,7 @@ const EDITABLE: &[(&str, &[&str])] = &[
     ),
     ("apps", &["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
     ("networking.k8s.io", &["ingresses"]),
-    ("dory.dev", &["functions"]),
+    ("dory.dev", &["functions", "layerversions"]),
 ];
 
 fn rule(verbs: &[&str], group: &str, resources: &[&str]) -> Value {

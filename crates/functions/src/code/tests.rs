@@ -99,3 +99,36 @@ fn sweeps_what_nobody_names() {
     assert!(codes.task(&lost.sha256).is_none());
     assert!(codes.task("../../etc").is_none());
 }
+
+#[test]
+fn layers_are_laid_over_each_other_once() {
+    let (_dir, codes) = store();
+    let put = |zip: Bytes| codes.put(&zip).expect("a layer").sha256;
+    let lower = put(archive(|writer| {
+        file(writer, "bin/tool", 0o755, b"old");
+        file(writer, "bin/kept", 0o644, b"kept");
+        file(writer, "thing", 0o644, b"a file");
+    }));
+    let upper = put(archive(|writer| {
+        file(writer, "bin/tool", 0o755, b"newer");
+        file(writer, "thing/inside", 0o644, b"a directory now");
+        link(writer, "bin/link", "tool");
+    }));
+    let layers = [lower.clone(), upper.clone()];
+    codes.merge(&layers).expect("one tree");
+    codes.merge(&layers).expect("the same again");
+    let name = merged_name(&layers).expect("a name");
+    let read = |path: &str| fs::read_to_string(codes.task(&name).expect("the tree").join(path)).expect(path);
+    assert_eq!(read("bin/tool"), "newer");
+    assert_eq!(read("bin/link"), "newer");
+    assert_eq!(read("bin/kept"), "kept");
+    assert_eq!(read("thing/inside"), "a directory now");
+    assert_eq!(codes.unzipped_bytes(&lower).expect("a size"), 3 + 4 + 6);
+    assert_ne!(merged_name(&layers), merged_name(&[upper.clone(), lower.clone()]));
+    assert_eq!(merged_name(&layers[..1]), Some(lower.clone()));
+    let kept = HashSet::from([lower.clone(), name.clone()]);
+    assert_eq!(codes.sweep(&kept).expect("a sweep"), 1);
+    assert!(codes.task(&name).is_some_and(|tree| tree.join("bin/tool").is_file()));
+    assert!(codes.merge(&[lower, upper]).is_ok(), "the tree is there already");
+    assert!(codes.merge(&["0".repeat(64), "1".repeat(64)]).is_err());
+}

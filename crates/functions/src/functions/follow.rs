@@ -16,6 +16,17 @@ const UPLOAD_KEPT: Duration = Duration::from_secs(20 * 60);
 /// How long a caller waits for its own write to come by; the watch of an embedded API server takes microseconds.
 const SEEN_LIMIT: Duration = Duration::from_secs(5);
 
+/// Where layer objects are found.
+pub fn layer_resource() -> ApiResource {
+    ApiResource {
+        group: "dory.dev".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "dory.dev/v1".to_owned(),
+        kind: "LayerVersion".to_owned(),
+        plural: "layerversions".to_owned(),
+    }
+}
+
 /// Where function objects are found.
 pub fn resource() -> ApiResource {
     ApiResource {
@@ -106,9 +117,18 @@ impl Functions {
         tasks.push(task.abort_handle());
     }
 
-    /// Removes code that no function, no running instance and no recent upload needs.
+    /// Removes code that no function, no layer, no running instance and no recent upload needs.
     async fn sweep(&self) {
         let mut keep = self.catalog.code();
+        match self.layers.list("").await {
+            Ok(layers) => {
+                let code = layers.iter().filter_map(|layer| layer["spec"]["code"]["sha256"].as_str());
+                keep.extend(code.map(str::to_owned));
+            }
+            Err(error) => {
+                return tracing::warn!(%error, "layers could not be listed: the code store is not swept");
+            }
+        }
         {
             let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
             uploads.retain(|_, at| at.elapsed() < UPLOAD_KEPT);

@@ -2,6 +2,7 @@
 //! it when it has been idle for long. A timer runs only while there is something to wait for.
 
 use super::{InitFailure, Instance, State};
+use crate::code::merged_name;
 use crate::definition::Definition;
 use crate::environment::{API_PORT, environment};
 use crate::fault::Fault;
@@ -12,6 +13,7 @@ use crate::runtime_api;
 use crate::sandboxes::{Spec, StartError};
 use bytes::Bytes;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -187,19 +189,39 @@ async fn spec(machine: &Arc<Machine>, definition: &Definition, id: &str) -> Resu
             found.map_err(|error| InitFailure::Machine(error.to_string()))?
         }
     };
+    let layers = layers(machine, &revision.layers).await?;
+    let mut argv = program.argv.clone();
     if program.execution_env.is_none() && !task.join("bootstrap").is_file() {
-        let reason = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]";
-        return Err(InitFailure::Fault(Fault::Entrypoint(reason.to_owned())));
+        if !layers.as_ref().is_some_and(|layers| layers.join("bootstrap").is_file()) {
+            let reason = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]";
+            return Err(InitFailure::Fault(Fault::Entrypoint(reason.to_owned())));
+        }
+        argv = vec!["/opt/bootstrap".to_owned()];
     }
     Ok(Spec {
         id: id.to_owned(),
-        argv: program.argv.clone(),
+        argv,
         env: environment(machine, definition, &program, id),
         task,
         runtime: machine.runtimes.dir().to_owned(),
+        layers,
         prefixes: program.prefixes.clone(),
         memory_bytes: u64::from(revision.memory_mb) * MIB,
         tmp_bytes: u64::from(revision.ephemeral_storage_mb) * MIB,
         api_port: API_PORT,
     })
+}
+
+/// The tree of these layers. It was made when the function got them; a store that was swept or moved since gets it
+/// again.
+async fn layers(machine: &Arc<Machine>, layers: &[String]) -> Result<Option<PathBuf>, InitFailure> {
+    let Some(name) = merged_name(layers) else { return Ok(None) };
+    if let Some(tree) = machine.codes.task(&name) {
+        return Ok(Some(tree));
+    }
+    let (shared, layers) = (machine.clone(), layers.to_vec());
+    let merged = tokio::task::spawn_blocking(move || shared.codes.merge(&layers)).await;
+    let merged = merged.map_err(|error| InitFailure::Machine(error.to_string()))?;
+    merged.map_err(|error| InitFailure::Machine(format!("the layers cannot be put together: {error}")))?;
+    Ok(machine.codes.task(&name))
 }

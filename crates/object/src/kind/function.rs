@@ -11,6 +11,8 @@ use serde_json::Value;
 
 /// All environment variables together, as AWS Lambda has it.
 const ENVIRONMENT_BYTES_MAX: usize = 4096;
+/// Layers of one function, as AWS Lambda has it.
+const LAYERS_MAX: usize = 5;
 const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 pub(super) static KIND: Kind = Kind {
@@ -99,9 +101,43 @@ fn validate(new: &Value, _: Option<&Value>, errors: &mut Errors) {
     code(&spec["code"], &at.field("code"), errors);
     environment(&spec["environment"], &at.field("environment"), errors);
     url(&spec["url"], &at.field("url"), errors);
+    layers(&spec["layers"], &at.field("layers"), errors);
+    errors.one_of(&at.field("tracing"), &spec["tracing"], &["Active", "PassThrough"]);
+    errors.one_of(&at.field("recursiveLoop"), &spec["recursiveLoop"], &["Allow", "Terminate"]);
+    let updates = at.field("runtimeManagement");
+    let how = &spec["runtimeManagement"]["updateRuntimeOn"];
+    errors.one_of(&updates.field("updateRuntimeOn"), how, &["Auto", "FunctionUpdate"]);
+    event_invoke(&spec["eventInvoke"], &at.field("eventInvoke"), errors);
 }
 
-fn code(code: &Value, at: &Path<'_>, errors: &mut Errors) {
+fn layers(layers: &Value, at: &Path<'_>, errors: &mut Errors) {
+    let layers = items(layers);
+    if layers.len() > LAYERS_MAX {
+        errors.too_many(at, layers.len(), LAYERS_MAX);
+    }
+    for (i, layer) in layers.iter().enumerate() {
+        let here = at.index(i);
+        if text(&layer["arn"]).is_empty() {
+            errors.required(&here.field("arn"), "");
+        }
+        if text(&layer["sha256"]).is_empty() {
+            errors.required(&here.field("sha256"), "the archive of the layer in the code store");
+        }
+        code(layer, &here, errors);
+    }
+}
+
+/// What becomes of events that were not waited for; the bounds are those of AWS Lambda.
+pub(super) fn event_invoke(settings: &Value, at: &Path<'_>, errors: &mut Errors) {
+    for (field, low, high) in [("maximumRetryAttempts", 0, 2), ("maximumEventAgeInSeconds", 60, 21_600)] {
+        if settings[field].as_i64().is_some_and(|n| !(low..=high).contains(&n)) {
+            let why = format!("must be between {low} and {high}, inclusive");
+            errors.invalid(&at.field(field), &settings[field], &why);
+        }
+    }
+}
+
+pub(super) fn code(code: &Value, at: &Path<'_>, errors: &mut Errors) {
     let sha = text(&code["sha256"]);
     let hex = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
     if !sha.is_empty() && (sha.len() != 64 || !sha.bytes().all(hex)) {
@@ -129,9 +165,9 @@ fn environment(environment: &Value, at: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn url(url: &Value, at: &Path<'_>, errors: &mut Errors) {
+pub(super) fn url(url: &Value, at: &Path<'_>, errors: &mut Errors) {
     errors.one_of(&at.field("authType"), &url["authType"], &["AWS_IAM", "NONE"]);
-    errors.one_of(&at.field("invokeMode"), &url["invokeMode"], &["BUFFERED"]);
+    errors.one_of(&at.field("invokeMode"), &url["invokeMode"], &["BUFFERED", "RESPONSE_STREAM"]);
     for (i, route) in items(&url["routes"]).iter().enumerate() {
         let list = at.field("routes");
         let here = list.index(i);

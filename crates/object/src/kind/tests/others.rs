@@ -162,6 +162,39 @@ fn functions() {
 }
 
 #[test]
+fn layers() {
+    check(
+        "{kind: Function, metadata: {name: f}, spec: {runtime: provided.al2, layers: [{arn: a}, {sha256: zz}],
+          tracing: Sometimes, recursiveLoop: Maybe, eventInvoke: {maximumRetryAttempts: 3, maximumEventAgeInSeconds: 59}}}",
+        expect![[r#"
+            422 Function.dory.dev "f" is invalid: [spec.layers[0].sha256: Required value: the archive of the layer in the code store, spec.layers[1].arn: Required value, spec.layers[1].sha256: Invalid value: "zz": must be 64 lowercase hexadecimal digits, spec.tracing: Unsupported value: "Sometimes": supported values: "Active", "PassThrough", spec.recursiveLoop: Unsupported value: "Maybe": supported values: "Allow", "Terminate", spec.eventInvoke.maximumRetryAttempts: Invalid value: 3: must be between 0 and 2, inclusive, spec.eventInvoke.maximumEventAgeInSeconds: Invalid value: 59: must be between 60 and 21600, inclusive]
+        "#]],
+    );
+    let layer = "{kind: LayerVersion, metadata: {name: l.1}, spec: {layerName: l, version: 1, code: {sha256: \"SHA\", size: 3}}}";
+    let layer = layer.replace("SHA", &"0".repeat(64));
+    check(
+        "{kind: LayerVersion, metadata: {name: l.1}, spec: {version: 0, compatibleArchitectures: [mips]}}",
+        expect![[r#"
+            422 LayerVersion.dory.dev "l.1" is invalid: [spec.layerName: Required value, spec.version: Invalid value: 0: must be greater than 0, spec.code.sha256: Required value, spec.compatibleArchitectures[0]: Unsupported value: "mips": supported values: "arm64", "x86_64"]
+        "#]],
+    );
+    check_update(
+        &layer,
+        &layer.replace("version: 1", "version: 2"),
+        expect![[r#"
+        422 LayerVersion.dory.dev "l.1" is invalid: spec.version: Invalid value: 2: field is immutable
+    "#]],
+    );
+    check_update(
+        &layer,
+        "{kind: LayerVersion, metadata: {name: l.1}, spec: {layerName: l, version: 1, deleted: true}}",
+        expect![[r#"
+        generation 2, spec changed true, status null
+    "#]],
+    );
+}
+
+#[test]
 fn metadata() {
     let (kind, mut object) = read(
         "{kind: ConfigMap, metadata: {generateName: a-, uid: mine, creationTimestamp: '2020-01-01T00:00:00Z'}}",
