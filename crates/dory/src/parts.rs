@@ -56,6 +56,9 @@ impl Late {
         text.push_str("# HELP dory_function_instances Function instances that live now.\n");
         text.push_str("# TYPE dory_function_instances gauge\n");
         text.push_str(&format!("dory_function_instances {instances}\n"));
+        if let Some(functions) = self.functions.get() {
+            functions.write_metrics(text);
+        }
         if let Some(gateway) = self.gateway.get() {
             gateway.write(text);
         }

@@ -32,6 +32,11 @@ impl Usage {
             .is_ok()
     }
 
+    /// Invocations in flight.
+    pub(crate) fn running(&self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
     fn leave(&self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }

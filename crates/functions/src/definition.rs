@@ -3,6 +3,7 @@
 
 use crate::NAME_ANNOTATION;
 use crate::code::merged_name;
+use crate::logging::Logging;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ pub struct Revision {
     pub code_sha256: String,
     /// SHA-256 of the archives of its layers, in the order in which they are laid over each other.
     pub layers: Vec<String>,
+    /// How it logs.
+    pub logging: Logging,
 }
 
 /// A function URL.
@@ -68,6 +71,8 @@ struct Spec {
     ephemeral_storage_mb: Option<u32>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
+    #[serde(default)]
+    logging: Logging,
     code: CodeSpec,
     #[serde(default)]
     layers: Vec<CodeSpec>,
@@ -109,6 +114,7 @@ impl Definition {
                 environment: spec.environment,
                 code_sha256: spec.code.sha256,
                 layers: spec.layers.into_iter().map(|layer| layer.sha256).collect(),
+                logging: spec.logging,
             },
             reserved_concurrency: spec.reserved_concurrency,
             url: spec

@@ -3,11 +3,11 @@
 //! There are no `AWS_ACCESS_KEY_ID` and friends: an instance cannot reach the AWS door, which listens on the machine's
 //! loopback, and credentials that lead nowhere would only hide that.
 
+use crate::LogFormat;
 use crate::definition::Definition;
 use crate::machine::Machine;
 use crate::report::LATEST;
 use crate::runtimes::Program;
-use jiff::Timestamp;
 use std::collections::BTreeMap;
 
 /// Where the Runtime API listens inside an instance, as on Lambda.
@@ -23,7 +23,9 @@ pub const RESERVED: &[&str] = &[
     "AWS_LAMBDA_FUNCTION_NAME",
     "AWS_LAMBDA_FUNCTION_VERSION",
     "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_FORMAT",
     "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_LEVEL",
     "AWS_LAMBDA_LOG_STREAM_NAME",
     "AWS_LAMBDA_RUNTIME_API",
     "AWS_REGION",
@@ -39,7 +41,7 @@ pub(crate) fn environment(
     machine: &Machine,
     definition: &Definition,
     program: &Program,
-    id: &str,
+    stream: &str,
 ) -> Vec<(String, String)> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
     let mut set = |name: &str, value: &str| {
@@ -66,9 +68,15 @@ pub(crate) fn environment(
     set("AWS_LAMBDA_FUNCTION_NAME", &definition.name);
     set("AWS_LAMBDA_FUNCTION_VERSION", LATEST);
     set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
-    set("AWS_LAMBDA_LOG_GROUP_NAME", &format!("/aws/lambda/{}", definition.name));
-    let day = Timestamp::now().strftime("%Y/%m/%d");
-    set("AWS_LAMBDA_LOG_STREAM_NAME", &format!("{day}/[{LATEST}]{id}"));
+    let logging = &definition.revision.logging;
+    set("AWS_LAMBDA_LOG_GROUP_NAME", &logging.group(&definition.name));
+    set("AWS_LAMBDA_LOG_STREAM_NAME", stream);
+    if logging.format == LogFormat::Json {
+        set("AWS_LAMBDA_LOG_FORMAT", "JSON");
+        set("AWS_LAMBDA_LOG_LEVEL", logging.application_log_level.as_str());
+    } else {
+        set("AWS_LAMBDA_LOG_FORMAT", "Text");
+    }
     set("AWS_LAMBDA_RUNTIME_API", &format!("127.0.0.1:{API_PORT}"));
     set("AWS_REGION", &machine.region);
     set("LAMBDA_RUNTIME_DIR", "/var/runtime");

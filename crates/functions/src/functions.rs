@@ -11,8 +11,10 @@ use crate::definition::object_name;
 use crate::instance::{InitFailure, Reply, Unstarted, Work};
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 use crate::journal::TAIL_BYTES;
-use crate::logs::{LogQuery, Logs};
+use crate::logging::default_group;
+use crate::logs::{GroupError, LogQuery, Logs};
 use crate::machine::Machine;
+use crate::metering::Metering;
 use crate::report::{self, LATEST, Report, Status};
 use crate::runtimes::{RuntimeError, Runtimes};
 use crate::{FunctionError, Sandboxes};
@@ -34,7 +36,7 @@ pub struct Config {
     pub client: client::kube::Client,
     /// Where sandboxes come from: the machine's `sandbox::Host`.
     pub host: Arc<dyn Sandboxes>,
-    /// Owns `code/`, `logs/` and `runtimes/` below it.
+    /// Owns `code/`, `logs/`, `meter/` and `runtimes/` below it.
     pub dir: PathBuf,
     /// How long an idle instance is kept.
     pub keep_alive: Duration,
@@ -50,7 +52,7 @@ pub struct Config {
 
 /// All functions of this machine.
 pub struct Functions {
-    machine: Arc<Machine>,
+    pub(crate) machine: Arc<Machine>,
     account: Arc<Account>,
     catalog: Catalog,
     /// Archives that were uploaded a short while ago, and that an object may be about to name.
@@ -88,6 +90,7 @@ impl Functions {
             codes: Codes::open(config.dir.join("code"))?,
             runtimes: Runtimes::open(config.dir.join("runtimes"), config.interpreter_dirs)?,
             logs: Logs::open(config.dir.join("logs"))?,
+            metering: Metering::new(meter::Meter::open(&config.dir.join("meter"))?),
             keep_alive: config.keep_alive,
             account_id: config.account_id,
             region: config.region,
@@ -117,6 +120,22 @@ impl Functions {
             pool.kill();
         }
         self.machine.logs.flush();
+        self.machine.metering.meter.flush();
+    }
+
+    /// Works on the logs where reading files may take its time.
+    pub async fn with_logs<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Logs) -> Result<T, GroupError> + Send + 'static,
+    ) -> Result<T, GroupError> {
+        let machine = self.machine.clone();
+        let done = tokio::task::spawn_blocking(move || work(&machine.logs)).await;
+        done.unwrap_or_else(|error| Err(io::Error::other(error).into()))
+    }
+
+    /// What everything took.
+    pub fn meter(&self) -> &Arc<meter::Meter> {
+        &self.machine.metering.meter
     }
 
     /// Runs a function. The invocation goes on when the caller goes away, as on Lambda.
@@ -141,14 +160,17 @@ impl Functions {
                 executed_version: LATEST.to_owned(),
             });
         }
-        let slot = self
-            .account
-            .enter(&function.usage, function.definition.reserved_concurrency)
-            .map_err(InvokeError::TooManyRequests)?;
+        let slot = self.account.enter(&function.usage, function.definition.reserved_concurrency).map_err(
+            |reason| {
+                self.machine.throttled(&function, invocation.qualifier.as_deref());
+                InvokeError::TooManyRequests(reason)
+            },
+        )?;
         let machine = self.machine.clone();
+        let in_flight = machine.entered(&function, invocation.qualifier.as_deref());
         let run = tokio::spawn(async move {
             let outcome = run(&machine, &function, invocation).await;
-            drop(slot);
+            drop((slot, in_flight));
             outcome
         });
         run.await.unwrap_or_else(|error| Err(InvokeError::Start(error.to_string())))
@@ -199,10 +221,17 @@ impl Functions {
         if namespace.contains(['.', '/']) {
             return None;
         }
-        let object = object_name(name);
-        let known = self.catalog.get(&Key::new(namespace, object.clone())).is_some();
-        (known || self.machine.logs.exists(namespace, &object))
-            .then(|| Box::pin(self.machine.logs.of(namespace, &object).read(query)) as BoxStream<'static, _>)
+        let function = self.catalog.get(&Key::new(namespace, object_name(name)));
+        let group = match &function {
+            Some(function) => function.definition.revision.logging.group(name),
+            None => default_group(name),
+        };
+        if function.is_none() && !self.machine.logs.exists(namespace, &group) {
+            return None;
+        }
+        // A group of its own has lines of this function only.
+        let only = (group != default_group(name)).then(|| name.to_owned());
+        Some(Box::pin(self.machine.logs.of(namespace, &group).read(query, only)))
     }
 
     /// The function that a URL id (the first label of its host) leads to.
@@ -242,6 +271,7 @@ impl Functions {
 async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> Result<Outcome, InvokeError> {
     let request_id = uuid::Uuid::new_v4().to_string();
     let timeout = function.definition.revision.timeout;
+    let qualifier = invocation.qualifier.clone();
     let called = Instant::now();
     let (mut reply, mut answer) = oneshot::channel();
     let mut work = Work {
@@ -256,14 +286,10 @@ async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> 
         let lease = match function.pool.take().await {
             Ok(lease) => lease,
             Err(unstarted) => {
-                return failed_to_start(
-                    machine,
-                    function,
-                    &request_id,
-                    called,
-                    invocation.log_tail,
-                    unstarted,
-                );
+                let tail = invocation.log_tail;
+                let reply = failed_to_start(machine, function, &request_id, called, tail, unstarted)?;
+                machine.ran(function, qualifier.as_deref(), reply.run);
+                return Ok(outcome(request_id, reply));
             }
         };
         let Some(instance) = lease.instance() else { continue };
@@ -287,6 +313,7 @@ async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> 
         }
     };
     let reply = answered.map_err(|_| InvokeError::Start("the instance was stopped".to_owned()))?;
+    machine.ran(function, qualifier.as_deref(), reply.run);
     Ok(outcome(request_id, reply))
 }
 
@@ -309,16 +336,15 @@ fn failed_to_start(
     called: Instant,
     log_tail: bool,
     unstarted: Unstarted,
-) -> Result<Outcome, InvokeError> {
+) -> Result<Reply, InvokeError> {
+    let definition = &function.definition;
+    let logging = &definition.revision.logging;
     let (payload, lines, error_type) = match unstarted.failure {
         InitFailure::Machine(reason) => return Err(InvokeError::Start(reason)),
         InitFailure::Reported { payload, error_type } => (payload, Vec::new(), error_type),
         InitFailure::Fault(fault) => (
             fault.document(request_id),
-            vec![
-                format!("RequestId: {request_id} Error: {}", fault.sentence()),
-                fault.error_type().to_owned(),
-            ],
+            report::fault(logging, request_id, &fault),
             fault.report_type().to_owned(),
         ),
     };
@@ -327,19 +353,20 @@ fn failed_to_start(
         request_id,
         duration: called.elapsed(),
         init: None,
-        memory_mb: function.definition.revision.memory_mb,
+        memory_mb: definition.revision.memory_mb,
         memory_peak_bytes: 0,
         status: Some(status),
     };
-    let mut all = vec![report::start(request_id)];
+    let mut all = report::start(logging, request_id, LATEST);
     all.extend(lines);
-    all.extend([report::end(request_id), report.to_string()]);
-    let log = machine.logs.of(&function.definition.namespace, &function.definition.object);
-    log.append("platform", all.iter().map(String::as_bytes));
+    all.extend(report::end(logging, &report));
+    let stream = logging.stream(&definition.name, LATEST, &request_id.replace('-', ""), Timestamp::now());
+    let log = machine.logs.of(&definition.namespace, &logging.group(&definition.name));
+    log.append(&stream, all.iter().map(String::as_bytes));
     let log_tail = log_tail.then(|| {
         let mut whole = [&unstarted.log_tail[..], all.join("\n").as_bytes(), b"\n"].concat();
         whole.drain(..whole.len().saturating_sub(TAIL_BYTES));
         Bytes::from(whole)
     });
-    Ok(outcome(request_id.to_owned(), Reply { payload, error: Some(FunctionError::Unhandled), log_tail }))
+    Ok(Reply { payload, error: Some(FunctionError::Unhandled), log_tail, run: report.run() })
 }

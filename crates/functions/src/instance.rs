@@ -6,11 +6,11 @@ mod life;
 use crate::FunctionError;
 use crate::fault::Fault;
 use crate::journal::Journal;
+use crate::logging::Logging;
 use crate::pool::Pool;
-use crate::report::{self, Report, Status};
+use crate::report::{self, LATEST, Report, Status};
 use crate::sandboxes::Sandbox;
 use bytes::Bytes;
-use jiff::Timestamp;
 use sandbox::Exit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -31,6 +31,8 @@ pub(crate) struct Reply {
     pub(crate) payload: Bytes,
     pub(crate) error: Option<FunctionError>,
     pub(crate) log_tail: Option<Bytes>,
+    /// What it took.
+    pub(crate) run: meter::Run,
 }
 
 /// Why a call of the Runtime API was refused.
@@ -97,6 +99,8 @@ pub(crate) struct Instance {
     memory_mb: u32,
     sandbox: Arc<dyn Sandbox>,
     journal: Journal,
+    logging: Logging,
+    function: String,
     pool: Weak<Pool>,
     born: Instant,
     init: Mutex<Option<Duration>>,
@@ -118,7 +122,12 @@ impl Instance {
             let mut state = self.lock();
             let first = match &mut *state {
                 State::Starting(ready) => {
-                    *self.init.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.born.elapsed());
+                    let took = self.born.elapsed();
+                    *self.init.lock().unwrap_or_else(PoisonError::into_inner) = Some(took);
+                    let lines = report::init_done(&self.logging, &self.function, LATEST, took);
+                    if !lines.is_empty() {
+                        self.journal.note(&lines);
+                    }
                     if let Some(ready) = ready.take() {
                         // The start that waits for this may have run out of time; then the instance is stopped soon.
                         drop(ready.send(Ok(())));
@@ -163,7 +172,7 @@ impl Instance {
         if frozen {
             self.sandbox.thaw();
         }
-        self.journal.begin(tail, &report::start(&work.request_id));
+        self.journal.begin(tail, &report::start(&self.logging, &work.request_id, LATEST));
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
         let request_id = work.request_id.clone();
         *state = State::Busy(Active { request_id, reply, started: Instant::now(), init });
@@ -181,7 +190,7 @@ impl Instance {
     pub(crate) fn respond(&self, id: &str, payload: Bytes) -> Result<(), Refusal> {
         let active = self.take_active(id, State::Finished)?;
         self.note_finished();
-        self.finish(active, payload, None, &[], None);
+        self.finish(active, payload, None, Vec::new(), None);
         Ok(())
     }
 
@@ -190,7 +199,8 @@ impl Instance {
         let active = self.take_active(id, State::Finished)?;
         self.note_finished();
         tracing::debug!(instance = self.id, error_type, "a function failed");
-        self.finish(active, payload, Some(FunctionError::Unhandled), &[], None);
+        let status = Status::Reported(error_type);
+        self.finish(active, payload, Some(FunctionError::Unhandled), Vec::new(), Some(status));
         Ok(())
     }
 
@@ -243,19 +253,12 @@ impl Instance {
     fn finish_with(&self, active: Active, fault: &Fault) {
         let id = &active.request_id;
         let payload = fault.document(id);
-        let (lines, status) = match fault {
-            Fault::Timeout(_) => {
-                let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
-                (vec![format!("{now} {id} {}", fault.sentence())], Status::Timeout)
-            }
-            Fault::ResponseTooLarge => (vec![fault.sentence()], Status::Error(fault.report_type())),
-            other => {
-                let line = format!("RequestId: {id} Error: {}", other.sentence());
-                (vec![line, other.error_type().to_owned()], Status::Error(other.report_type()))
-            }
+        let status = match fault {
+            Fault::Timeout(_) => Status::Timeout,
+            other => Status::Error(other.report_type()),
         };
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        self.finish(active, payload, Some(FunctionError::Unhandled), &lines, Some(status));
+        let lines = report::fault(&self.logging, id, fault);
+        self.finish(active, payload, Some(FunctionError::Unhandled), lines, Some(status));
     }
 
     /// The last lines first, then the answer: who has the answer finds the whole log.
@@ -264,10 +267,9 @@ impl Instance {
         active: Active,
         payload: Bytes,
         error: Option<FunctionError>,
-        lines: &[&str],
+        mut lines: Vec<String>,
         status: Option<Status<'_>>,
     ) {
-        let end = report::end(&active.request_id);
         let report = Report {
             request_id: &active.request_id,
             duration: active.started.elapsed(),
@@ -275,13 +277,11 @@ impl Instance {
             memory_mb: self.memory_mb,
             memory_peak_bytes: self.sandbox.memory_peak_bytes(),
             status,
-        }
-        .to_string();
-        let mut all = lines.to_vec();
-        all.extend([end.as_str(), report.as_str()]);
-        let log_tail = self.journal.end(&all);
+        };
+        lines.extend(report::end(&self.logging, &report));
+        let (log_tail, run) = (self.journal.end(&lines), report.run());
         // The invoker may be gone; the invocation was still run and logged.
-        drop(active.reply.send(Reply { payload, error, log_tail }));
+        drop(active.reply.send(Reply { payload, error, log_tail, run }));
     }
 
     fn take_active(&self, id: &str, then: State) -> Result<Active, Refusal> {

@@ -1,6 +1,7 @@
 //! What one instance writes into its function's log: its own output, cut into lines, and the platform's lines around
 //! each invocation, in one order. Keeps the end of an invocation's lines for callers who asked for them.
 
+use crate::logging::Logging;
 use crate::logs::{Lines, Log};
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -20,6 +21,7 @@ pub(crate) struct Journal {
     log: Arc<Log>,
     /// The log stream: what tells the lines of this instance from those of others.
     stream: String,
+    logging: Logging,
     output: Option<Receiver>,
     inner: Mutex<Inner>,
     /// Whether [`Journal::follow`] has come to the end of the output.
@@ -33,11 +35,17 @@ struct Inner {
 }
 
 impl Journal {
-    pub(crate) fn new(log: Arc<Log>, stream: String, output: Option<OwnedFd>) -> io::Result<Journal> {
+    pub(crate) fn new(
+        log: Arc<Log>,
+        stream: String,
+        logging: Logging,
+        output: Option<OwnedFd>,
+    ) -> io::Result<Journal> {
         let output = output.map(Receiver::from_owned_fd).transpose()?;
         Ok(Journal {
             log,
             stream,
+            logging,
             output,
             inner: Mutex::new(Inner { lines: Lines::default(), tail: Some(VecDeque::new()) }),
             ended: watch::Sender::new(false),
@@ -72,28 +80,39 @@ impl Journal {
     }
 
     /// Starts an invocation: what follows up to [`Journal::end`] is its log.
-    pub(crate) fn begin(&self, keep_tail: bool, line: &str) {
+    pub(crate) fn begin(&self, keep_tail: bool, lines: &[String]) {
         self.drain();
         let mut inner = self.lock();
         inner.tail = keep_tail.then(VecDeque::new);
-        self.write(&mut inner, &[line.as_bytes()]);
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        self.write(&mut inner, &lines);
+    }
+
+    /// Writes lines of the platform between those of the function.
+    pub(crate) fn note(&self, lines: &[String]) {
+        self.drain();
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        self.write(&mut self.lock(), &lines);
     }
 
     /// Ends an invocation; the end of its log, if [`Journal::begin`] asked to keep it.
-    pub(crate) fn end(&self, lines: &[&str]) -> Option<Bytes> {
+    pub(crate) fn end(&self, lines: &[String]) -> Option<Bytes> {
         self.drain();
         let mut inner = self.lock();
         let mut last = Vec::new();
         inner.lines.finish(|line| last = line.to_vec());
+        if !self.logging.keeps(&last) {
+            last.clear();
+        }
         let mut all: Vec<&[u8]> = if last.is_empty() { Vec::new() } else { vec![&last] };
         all.extend(lines.iter().map(|line| line.as_bytes()));
         self.write(&mut inner, &all);
         inner.tail.take().map(|tail| Vec::from(tail).into())
     }
 
-    /// Writes a line about the start, and ends what counts as its log: the first invocation may not come any more.
-    pub(crate) fn end_start(&self, line: &str) -> Bytes {
-        self.end(&[line]).unwrap_or_default()
+    /// Writes lines about the start, and ends what counts as its log: the first invocation may not come any more.
+    pub(crate) fn end_start(&self, lines: &[String]) -> Bytes {
+        self.end(lines).unwrap_or_default()
     }
 
     /// Takes over what the instance has printed up to now. This asks the pipe itself: tokio would only say what it has
@@ -130,7 +149,8 @@ impl Journal {
             inner.lines.finish(|line| complete.push(line.to_vec()));
         }
         if !complete.is_empty() {
-            let lines: Vec<&[u8]> = complete.iter().map(Vec::as_slice).collect();
+            let kept = complete.iter().filter(|line| self.logging.keeps(line));
+            let lines: Vec<&[u8]> = kept.map(Vec::as_slice).collect();
             self.write(&mut inner, &lines);
         }
         drained

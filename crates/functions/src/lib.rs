@@ -10,7 +10,8 @@
 //!    │         └─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
 //!    ├─ Codes        zip archives, unpacked once, by content
 //!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them
-//!    └─ Logs         START, END, REPORT and all that functions print
+//!    ├─ Logs         START, END, REPORT and all that functions print
+//!    └─ Meter        what each invocation took (room `meter`)
 //! ```
 
 mod catalog;
@@ -23,10 +24,12 @@ mod functions;
 mod instance;
 mod invocation;
 mod journal;
+mod logging;
 mod logs;
 #[cfg(feature = "loopback")]
 pub mod loopback;
 mod machine;
+mod metering;
 mod pool;
 mod report;
 mod runtime_api;
@@ -40,7 +43,11 @@ pub use functions::{Config, FunctionUrl, Functions, layer_resource, resource};
 pub use invocation::{
     FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX, ThrottleReason,
 };
-pub use logs::LogQuery;
+pub use logging::{Format as LogFormat, Level as LogLevel, Logging};
+pub use logs::{
+    EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
+    Streams,
+};
 pub use runtimes::{RUNTIMES, RuntimeError};
 pub use sandboxes::{Sandbox, Sandboxes, Spec, StartError};
 

@@ -1,13 +1,21 @@
-//! The logs of functions: one file each below `logs/`, written by one thread, rotated by size, read and followed by
-//! `dory logs`. An invocation only appends to memory; nothing is lost and nothing is reordered, because who cannot
-//! write as fast as its function prints stops reading from the function's pipe.
+//! The logs of functions: one file for each log group below `logs/`, written by one thread, rotated by size, read and
+//! followed by `dory logs` and CloudWatch Logs. An invocation only appends to memory; nothing is lost and nothing is
+//! reordered, because who cannot write as fast as its function prints stops reading from the function's pipe.
+//!
+//! Each line of a file is an event: `2026-01-01T00:00:00.000Z [STREAM] text`.
 
+mod events;
+mod group;
+mod line;
 mod lines;
 mod read;
 
+pub use events::{EventQuery, LogEvent, LogPage, LogPosition, Start, Streams};
+pub use group::{GroupError, LogGroup, LogStream};
 pub(crate) use lines::Lines;
 pub use read::LogQuery;
 
+use group::Meta;
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -32,7 +40,7 @@ const GATHER: Duration = Duration::from_millis(2);
 const WAITING_MAX: usize = 4096;
 
 /// All logs. Dropping it ends the writer's thread after the last line is written.
-pub(crate) struct Logs {
+pub struct Logs {
     dir: PathBuf,
     open: Mutex<HashMap<String, Arc<Log>>>,
     writer: mpsc::SyncSender<Arc<Log>>,
@@ -54,15 +62,18 @@ impl Logs {
         Ok(Logs { dir, open: Mutex::default(), writer })
     }
 
-    /// The log of one function. `name` is that of its object, which is safe as a file name.
-    pub(crate) fn of(&self, namespace: &str, name: &str) -> Arc<Log> {
-        let file = format!("{namespace}/{name}.log");
+    /// The log of one group, which need not exist yet: it comes to be with its first line.
+    pub(crate) fn of(&self, namespace: &str, group: &str) -> Arc<Log> {
+        let file = group::file(namespace, group);
         let mut open = lock(&self.open);
         if let Some(log) = open.get(&file) {
             return log.clone();
         }
+        let path = self.dir.join(&file);
         let log = Arc::new(Log {
-            path: self.dir.join(&file),
+            group: group.to_owned(),
+            meta: Mutex::new(Meta::read(&path)),
+            path,
             pending: Mutex::default(),
             file: Mutex::default(),
             writer: self.writer.clone(),
@@ -72,9 +83,13 @@ impl Logs {
         log
     }
 
-    /// Whether a function ever logged, so that the log of a deleted one can still be read.
-    pub(crate) fn exists(&self, namespace: &str, name: &str) -> bool {
-        self.dir.join(namespace).join(format!("{name}.log")).is_file()
+    /// Whether a group was made, or ever logged to, so that the log of a deleted function can still be read.
+    pub(crate) fn exists(&self, namespace: &str, group: &str) -> bool {
+        let file = group::file(namespace, group);
+        let open = lock(&self.open).get(&file).cloned();
+        open.is_some_and(|log| !lock(&log.pending).bytes.is_empty())
+            || self.dir.join(&file).is_file()
+            || group::sidecar(&self.dir.join(&file)).is_file()
     }
 
     /// Writes out everything that was appended before.
@@ -86,8 +101,12 @@ impl Logs {
     }
 }
 
-/// The log of one function.
-pub(crate) struct Log {
+/// The log of one group.
+pub struct Log {
+    /// Its name, such as `/aws/lambda/hello`.
+    group: String,
+    /// What is known of it beside its lines, once there is something to know.
+    meta: Mutex<Option<Meta>>,
     path: PathBuf,
     pending: Mutex<Pending>,
     file: Mutex<Option<(File, u64)>>,
@@ -104,16 +123,26 @@ struct Pending {
 }
 
 impl Log {
-    /// Appends lines of one stream (an instance), each as `2026-01-01T00:00:00.000Z [stream] line`.
+    /// Appends lines of one stream (an instance), which have no line ends in them.
     pub(crate) fn append<'a>(self: &Arc<Self>, stream: &str, lines: impl IntoIterator<Item = &'a [u8]>) {
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+        self.pend(|bytes| {
+            // Taken under the lock, so that times do not go back from line to line.
+            let now = Timestamp::now();
+            let mut time = String::new();
+            for text in lines {
+                if time.is_empty() {
+                    time = line::time(now);
+                }
+                line::write(bytes, &time, stream, text);
+            }
+        });
+    }
+
+    /// Has `write` add lines, and tells the writer.
+    fn pend(self: &Arc<Self>, write: impl FnOnce(&mut Vec<u8>)) {
         let tell = {
             let mut pending = lock(&self.pending);
-            for line in lines {
-                for part in [now.as_bytes(), b" [", stream.as_bytes(), b"] ", line, b"\n"] {
-                    pending.bytes.extend_from_slice(part);
-                }
-            }
+            write(&mut pending.bytes);
             !pending.bytes.is_empty() && !std::mem::replace(&mut pending.told, true)
         };
         if tell {
@@ -160,6 +189,7 @@ impl Log {
             if let Some(dir) = self.path.parent() {
                 fs::create_dir_all(dir)?;
             }
+            self.known(true)?;
             let opened = OpenOptions::new().create(true).append(true).open(&self.path)?;
             let size = opened.metadata()?.len();
             *file = Some((opened, size));

@@ -2,6 +2,7 @@
 
 use crate::code::Codes;
 use crate::logs::Logs;
+use crate::metering::Metering;
 use crate::runtimes::Runtimes;
 use crate::sandboxes::Sandboxes;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ pub(crate) struct Machine {
     pub(crate) codes: Codes,
     pub(crate) runtimes: Runtimes,
     pub(crate) logs: Logs,
+    pub(crate) metering: Metering,
     pub(crate) keep_alive: Duration,
     pub(crate) account_id: String,
     pub(crate) region: String,

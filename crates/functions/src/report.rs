@@ -1,20 +1,15 @@
 //! The lines that the platform itself writes into a function's log, byte for byte as Lambda writes them: log processors
-//! parse them. Pure.
+//! parse them. As text, or as JSON records of the system log level that is asked for ("System log level event mapping",
+//! Lambda developer guide; shapes as in the Telemetry API's event schema). Pure.
 
+use crate::fault::Fault;
+use crate::logging::{Format, Level, Logging};
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use std::time::Duration;
 
-/// `START RequestId: … Version: $LATEST`
-pub(crate) fn start(request_id: &str) -> String {
-    format!("START RequestId: {request_id} Version: {LATEST}")
-}
-
-/// The one version that exists.
+/// The version that is not published.
 pub(crate) const LATEST: &str = "$LATEST";
-
-/// `END RequestId: …`
-pub(crate) fn end(request_id: &str) -> String {
-    format!("END RequestId: {request_id}")
-}
 
 /// What one invocation took.
 pub(crate) struct Report<'a> {
@@ -32,62 +27,191 @@ pub(crate) struct Report<'a> {
 pub(crate) enum Status<'a> {
     Timeout,
     Error(&'a str),
+    /// The function answered with an error of its own, which the text of REPORT does not mention.
+    Reported(&'a str),
+}
+
+/// An invocation begins: `START RequestId: … Version: $LATEST`
+pub(crate) fn start(logging: &Logging, request_id: &str, version: &str) -> Vec<String> {
+    match logging.format {
+        Format::Text => vec![format!("START RequestId: {request_id} Version: {version}")],
+        Format::Json => {
+            let record = json!({"requestId": request_id, "version": version});
+            json_line(logging, Level::Info, "start", &record)
+        }
+    }
+}
+
+/// An invocation has ended: `END RequestId: …` and `REPORT …`
+pub(crate) fn end(logging: &Logging, report: &Report<'_>) -> Vec<String> {
+    match logging.format {
+        Format::Text => vec![format!("END RequestId: {}", report.request_id), report.to_string()],
+        Format::Json => report.json(logging),
+    }
+}
+
+/// The platform answers in the function's place.
+pub(crate) fn fault(logging: &Logging, request_id: &str, fault: &Fault) -> Vec<String> {
+    let lines = match fault {
+        Fault::Timeout(_) => {
+            let now = time(Timestamp::now());
+            vec![format!("{now} {request_id} {}", fault.sentence())]
+        }
+        Fault::ResponseTooLarge => vec![fault.sentence()],
+        other => {
+            let line = format!("RequestId: {request_id} Error: {}", other.sentence());
+            vec![line, other.error_type().to_owned()]
+        }
+    };
+    match logging.format {
+        Format::Text => lines,
+        Format::Json => json_line(logging, Level::Warn, "fault", &json!(lines.join("\n"))),
+    }
+}
+
+/// A start that failed: `INIT_REPORT …`
+pub(crate) fn init_failed(logging: &Logging, took: Duration, phase: &str, status: Status<'_>) -> Vec<String> {
+    let (word, kind) = match status {
+        Status::Timeout => ("timeout", None),
+        Status::Error(kind) | Status::Reported(kind) => ("error", Some(kind)),
+    };
+    match logging.format {
+        Format::Text => {
+            let kind = kind.map_or_else(String::new, |kind| format!("\tError Type: {kind}"));
+            let ms = ms(took);
+            vec![format!("INIT_REPORT Init Duration: {ms:.2} ms\tPhase: {phase}\tStatus: {word}{kind}")]
+        }
+        Format::Json => init_records(logging, Level::Warn, took, phase, word, kind),
+    }
+}
+
+/// A start that went well, which only JSON at DEBUG tells.
+pub(crate) fn init_done(logging: &Logging, function: &str, version: &str, took: Duration) -> Vec<String> {
+    if logging.format == Format::Text {
+        return Vec::new();
+    }
+    let record = json!({
+        "initializationType": "on-demand", "phase": "init", "functionName": function, "functionVersion": version,
+    });
+    let mut lines = json_line(logging, Level::Debug, "initStart", &record);
+    lines.extend(init_records(logging, Level::Debug, took, "init", "success", None));
+    lines
+}
+
+fn init_records(
+    logging: &Logging,
+    level: Level,
+    took: Duration,
+    phase: &str,
+    status: &str,
+    kind: Option<&str>,
+) -> Vec<String> {
+    let mut done = json!({"initializationType": "on-demand", "phase": phase, "status": status});
+    if let Some(kind) = kind {
+        done["errorType"] = json!(kind);
+    }
+    let mut report = done.clone();
+    report["metrics"] = json!({"durationMs": rounded(took)});
+    let mut lines = json_line(logging, level, "initRuntimeDone", &done);
+    lines.extend(json_line(logging, level, "initReport", &report));
+    lines
+}
+
+fn json_line(logging: &Logging, level: Level, kind: &str, record: &Value) -> Vec<String> {
+    if level < logging.system_log_level {
+        return Vec::new();
+    }
+    // The order of the members is Lambda's, which a map would not keep.
+    let now = time(Timestamp::now());
+    vec![format!(r#"{{"time":"{now}","type":"platform.{kind}","record":{record}}}"#)]
+}
+
+/// `2026-11-21T12:00:00.000Z`
+fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// Milliseconds to two places.
+fn rounded(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+impl Report<'_> {
+    /// Milliseconds, rounded up. Since August 2025 the time of a cold start is billed too.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number, one or more"
+    )]
+    pub(crate) fn billed_ms(&self) -> u64 {
+        (ms(self.duration) + self.init.map_or(0.0, ms)).ceil().max(1.0) as u64
+    }
+
+    /// What the meter counts.
+    pub(crate) fn run(&self) -> meter::Run {
+        meter::Run {
+            duration: self.duration,
+            billed_ms: self.billed_ms(),
+            memory_mb: self.memory_mb,
+            failed: self.status.is_some(),
+        }
+    }
+
+    fn used_mb(&self) -> u64 {
+        self.memory_peak_bytes.div_ceil(1024 * 1024).min(u64::from(self.memory_mb))
+    }
+
+    fn json(&self, logging: &Logging) -> Vec<String> {
+        let (status, kind) = match self.status {
+            None => ("success", None),
+            Some(Status::Timeout) => ("timeout", None),
+            Some(Status::Error(kind) | Status::Reported(kind)) => ("error", Some(kind)),
+        };
+        let failed = self.status.is_some();
+        let mut done = json!({"requestId": self.request_id, "status": status});
+        done["metrics"] = json!({"durationMs": rounded(self.duration)});
+        let mut report = json!({"requestId": self.request_id, "status": status});
+        report["metrics"] = json!({
+            "durationMs": rounded(self.duration),
+            "billedDurationMs": self.billed_ms(),
+            "memorySizeMB": self.memory_mb,
+            "maxMemoryUsedMB": self.used_mb(),
+        });
+        if let Some(init) = self.init {
+            report["metrics"]["initDurationMs"] = json!(rounded(init));
+        }
+        if let Some(kind) = kind {
+            done["errorType"] = json!(kind);
+            report["errorType"] = json!(kind);
+        }
+        let level = |else_level| if failed { Level::Warn } else { else_level };
+        let mut lines = json_line(logging, level(Level::Debug), "runtimeDone", &done);
+        lines.extend(json_line(logging, level(Level::Info), "report", &report));
+        lines
+    }
 }
 
 impl std::fmt::Display for Report<'_> {
     /// `REPORT RequestId: …\tDuration: 1.23 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\t…`, each field followed by a
-    /// tab. Since August 2025 the time of a cold start is billed too.
+    /// tab.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ms = |duration: Duration| duration.as_secs_f64() * 1000.0;
-        let billed = (ms(self.duration) + self.init.map_or(0.0, ms)).ceil().max(1.0);
-        let used = self.memory_peak_bytes.div_ceil(1024 * 1024).min(u64::from(self.memory_mb));
         write!(f, "REPORT RequestId: {}\tDuration: {:.2} ms\t", self.request_id, ms(self.duration))?;
-        write!(f, "Billed Duration: {billed:.0} ms\tMemory Size: {} MB\t", self.memory_mb)?;
-        write!(f, "Max Memory Used: {used} MB\t")?;
+        write!(f, "Billed Duration: {} ms\tMemory Size: {} MB\t", self.billed_ms(), self.memory_mb)?;
+        write!(f, "Max Memory Used: {} MB\t", self.used_mb())?;
         if let Some(init) = self.init {
             write!(f, "Init Duration: {:.2} ms\t", ms(init))?;
         }
         match self.status {
             Some(Status::Timeout) => write!(f, "Status: timeout"),
             Some(Status::Error(kind)) => write!(f, "Status: error\tError Type: {kind}"),
-            None => Ok(()),
+            Some(Status::Reported(_)) | None => Ok(()),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report(init: Option<Duration>, status: Option<Status<'_>>) -> String {
-        Report {
-            request_id: "8f5",
-            duration: Duration::from_micros(1_230),
-            init,
-            memory_mb: 128,
-            memory_peak_bytes: 10 * 1024 * 1024 - 5,
-            status,
-        }
-        .to_string()
-    }
-
-    #[test]
-    fn reports_as_lambda_does() {
-        assert_eq!(
-            report(Some(Duration::from_micros(3_450)), None),
-            "REPORT RequestId: 8f5\tDuration: 1.23 ms\tBilled Duration: 5 ms\tMemory Size: 128 MB\tMax Memory Used: 10 MB\t\
-             Init Duration: 3.45 ms\t"
-        );
-        assert_eq!(
-            report(None, Some(Status::Timeout)),
-            "REPORT RequestId: 8f5\tDuration: 1.23 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\tMax Memory Used: 10 MB\t\
-             Status: timeout"
-        );
-        assert!(
-            report(None, Some(Status::Error("Runtime.ExitError")))
-                .ends_with("Status: error\tError Type: Runtime.ExitError")
-        );
-        assert_eq!(start("8f5"), "START RequestId: 8f5 Version: $LATEST");
-        assert_eq!(end("8f5"), "END RequestId: 8f5");
-    }
-}
+mod tests;

@@ -9,9 +9,11 @@ use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::pool::Pool;
+use crate::report::{self, LATEST, Status};
 use crate::runtime_api;
 use crate::sandboxes::{Spec, StartError};
 use bytes::Bytes;
+use jiff::Timestamp;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,7 +50,9 @@ impl Instance {
     ) -> Result<(Arc<Instance>, oneshot::Receiver<Result<(), InitFailure>>), InitFailure> {
         let born = Instant::now();
         let id = uuid::Uuid::new_v4().simple().to_string();
-        let spec = spec(machine, definition, &id).await?;
+        let logging = definition.revision.logging.clone();
+        let stream = logging.stream(&definition.name, LATEST, &id, Timestamp::now());
+        let spec = spec(machine, definition, &id, &stream).await?;
         let sandbox = machine.host.start(spec).await.map_err(|error| match error {
             StartError::Entrypoint(reason) => InitFailure::Fault(Fault::Entrypoint(reason)),
             StartError::Machine(reason) => InitFailure::Machine(reason),
@@ -58,8 +62,8 @@ impl Instance {
             sandbox.take_listener().ok_or_else(|| InitFailure::Machine("no listener".to_owned()))?;
         listener.set_nonblocking(true).map_err(broken)?;
         let listener = TcpListener::from_std(listener).map_err(broken)?;
-        let log = machine.logs.of(&definition.namespace, &definition.object);
-        let journal = Journal::new(log, id[..8].to_owned(), sandbox.take_output()).map_err(broken)?;
+        let log = machine.logs.of(&definition.namespace, &logging.group(&definition.name));
+        let journal = Journal::new(log, stream, logging.clone(), sandbox.take_output()).map_err(broken)?;
         let (ready, started) = oneshot::channel();
         let instance = Arc::new(Instance {
             id,
@@ -67,6 +71,8 @@ impl Instance {
             memory_mb: definition.revision.memory_mb,
             sandbox,
             journal,
+            logging,
+            function: definition.name.clone(),
             pool: Arc::downgrade(pool),
             born,
             init: Mutex::default(),
@@ -79,9 +85,9 @@ impl Instance {
         Ok((instance, started))
     }
 
-    /// Writes the last line about a start that failed; the end of what was logged during it.
-    pub(crate) fn end_start(&self, line: &str) -> Bytes {
-        self.journal.end_start(line)
+    /// Writes the last lines about a start that failed; the end of what was logged during it.
+    pub(crate) fn end_start(&self, phase: &str, status: Status<'_>) -> Bytes {
+        self.journal.end_start(&report::init_failed(&self.logging, self.age(), phase, status))
     }
 
     /// How long it has existed.
@@ -172,7 +178,12 @@ async fn until(timer: Option<Instant>) {
 }
 
 /// What to start for this function. A missing `bootstrap` is found here, before anything is started.
-async fn spec(machine: &Arc<Machine>, definition: &Definition, id: &str) -> Result<Spec, InitFailure> {
+async fn spec(
+    machine: &Arc<Machine>,
+    definition: &Definition,
+    id: &str,
+    stream: &str,
+) -> Result<Spec, InitFailure> {
     let revision = &definition.revision;
     let task = machine.codes.task(&revision.code_sha256).ok_or_else(|| {
         InitFailure::Machine(format!(
@@ -201,7 +212,7 @@ async fn spec(machine: &Arc<Machine>, definition: &Definition, id: &str) -> Resu
     Ok(Spec {
         id: id.to_owned(),
         argv,
-        env: environment(machine, definition, &program, id),
+        env: environment(machine, definition, &program, stream),
         task,
         runtime: machine.runtimes.dir().to_owned(),
         layers,

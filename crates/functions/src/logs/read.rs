@@ -1,6 +1,6 @@
 //! Reading a log back: the last lines, then, when asked, everything new as it is written, across rotations.
 
-use super::Log;
+use super::{Log, line};
 use bytes::Bytes;
 use futures::Stream;
 use std::collections::VecDeque;
@@ -29,11 +29,12 @@ impl Log {
     pub(crate) fn read(
         self: &Arc<Self>,
         query: LogQuery,
+        only: Option<String>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         let (chunks, receiver) = mpsc::channel(CHUNKS);
         let log = self.clone();
         tokio::task::spawn(async move {
-            if let Err(error) = log.send(query, &chunks).await {
+            if let Err(error) = log.send(query, only, &chunks).await {
                 // A client that has gone away does not read the reason either.
                 drop(chunks.send(Err(error)).await);
             }
@@ -47,12 +48,14 @@ impl Log {
     async fn send(
         self: &Arc<Self>,
         query: LogQuery,
+        only: Option<String>,
         chunks: &mpsc::Sender<io::Result<Bytes>>,
     ) -> io::Result<()> {
         let mut written = self.written.subscribe();
         written.borrow_and_update();
         let log = self.clone();
-        let (mut file, beginning) = blocking(move || log.beginning(query.lines)).await?;
+        let of = only.clone();
+        let (mut file, beginning) = blocking(move || log.beginning(query.lines, of.as_deref())).await?;
         for chunk in beginning {
             if chunks.send(Ok(chunk)).await.is_err() {
                 return Ok(());
@@ -66,7 +69,8 @@ impl Log {
                 return Ok(());
             }
             let log = self.clone();
-            let (next, fresh) = blocking(move || log.fresh(file)).await?;
+            let of = only.clone();
+            let (next, fresh) = blocking(move || log.fresh(file, of.as_deref())).await?;
             file = next;
             for chunk in fresh {
                 if chunks.send(Ok(chunk)).await.is_err() {
@@ -89,8 +93,10 @@ impl Log {
     }
 
     /// The kept lines up to now, and the file to go on with, positioned at its end.
-    fn beginning(&self, lines: Option<usize>) -> io::Result<(Option<File>, Vec<Bytes>)> {
+    fn beginning(&self, lines: Option<usize>, only: Option<&str>) -> io::Result<(Option<File>, Vec<Bytes>)> {
         self.write_out();
+        // Nothing is half written meanwhile.
+        let _held = super::lock(&self.file);
         let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
         let mut last = None;
         for number in (0..=super::OLD_FILES).rev() {
@@ -102,7 +108,8 @@ impl Log {
             let mut reader = BufReader::new(file);
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line)? > 0 {
-                kept.push_back(std::mem::take(&mut line));
+                let Some(shown) = line::shown(&std::mem::take(&mut line), only) else { continue };
+                kept.push_back(shown);
                 if lines.is_some_and(|lines| kept.len() > lines) {
                     kept.pop_front();
                 }
@@ -124,7 +131,7 @@ impl Log {
     }
 
     /// What was written since, oldest first: the rest of the file that was read last, then every newer one.
-    fn fresh(&self, file: Option<File>) -> io::Result<(Option<File>, Vec<Bytes>)> {
+    fn fresh(&self, file: Option<File>, only: Option<&str>) -> io::Result<(Option<File>, Vec<Bytes>)> {
         // No file is set aside while this looks at them.
         let _held = super::lock(&self.file);
         let known = file.as_ref().map(|file| file.metadata().map(|found| found.ino())).transpose()?;
@@ -139,14 +146,14 @@ impl Log {
         let mut chunks = Vec::new();
         let mut last = None;
         for mut file in file.into_iter().chain(newer.into_iter().rev()) {
-            read_rest(&mut file, &mut chunks)?;
+            read_rest(&mut file, only, &mut chunks)?;
             last = Some(file);
         }
         Ok((last, chunks))
     }
 
     /// The file that was set aside so many times ago; 0 is the one being written.
-    fn numbered(&self, number: u32) -> PathBuf {
+    pub(super) fn numbered(&self, number: u32) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();
         if number > 0 {
             name.push(format!(".{number}"));
@@ -155,11 +162,16 @@ impl Log {
     }
 }
 
-fn read_rest(file: &mut File, chunks: &mut Vec<Bytes>) -> io::Result<()> {
+fn read_rest(file: &mut File, only: Option<&str>, chunks: &mut Vec<Bytes>) -> io::Result<()> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    if !bytes.is_empty() {
-        chunks.push(bytes.into());
+    let shown: Vec<u8> = bytes
+        .split_inclusive(|&byte| byte == b'\n')
+        .filter_map(|line| line::shown(line, only))
+        .flatten()
+        .collect();
+    if !shown.is_empty() {
+        chunks.push(shown.into());
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ fn logs() -> (tempfile::TempDir, Logs) {
 }
 
 async fn all(log: &Arc<Log>, lines: Option<usize>) -> String {
-    let chunks: Vec<_> = log.read(LogQuery { lines, follow: false }).collect().await;
+    let chunks: Vec<_> = log.read(LogQuery { lines, follow: false }, None).collect().await;
     chunks
         .into_iter()
         .map(|chunk| String::from_utf8(chunk.expect("a chunk").to_vec()).expect("text"))
@@ -24,7 +24,7 @@ fn text(log: &str) -> Vec<&str> {
 #[tokio::test]
 async fn what_is_appended_is_read_back_in_order() {
     let (_dir, logs) = logs();
-    let log = logs.of("default", "hello");
+    let log = logs.of("default", "/aws/lambda/hello");
     for number in 0..100 {
         log.append("a1", [format!("line {number}").as_bytes()]);
     }
@@ -33,8 +33,8 @@ async fn what_is_appended_is_read_back_in_order() {
     assert_eq!(text(&read)[99], "line 99");
     assert!(read.lines().next().expect("a line").ends_with("Z [a1] line 0"), "{read}");
     assert_eq!(text(&all(&log, Some(2)).await), ["line 98", "line 99"]);
-    assert!(logs.exists("default", "hello"));
-    assert!(!logs.exists("default", "other"));
+    assert!(logs.exists("default", "/aws/lambda/hello"));
+    assert!(!logs.exists("default", "/aws/lambda/other"));
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn followers_miss_nothing_when_the_file_is_set_aside() {
     let (_dir, logs) = logs();
     let log = logs.of("default", "hello");
     log.append("a1", [&b"before"[..]]);
-    let mut follow = Box::pin(log.read(LogQuery { lines: None, follow: true }));
+    let mut follow = Box::pin(log.read(LogQuery { lines: None, follow: true }, None));
     let first = follow.next().await.expect("a chunk").expect("the first lines");
     assert!(first.ends_with(b"before\n"));
 
@@ -77,4 +77,73 @@ fn lines_are_cut_where_they_end() {
     lines.finish(&mut keep);
     lines.finish(&mut keep);
     assert_eq!(out, ["one", "two", "", "three"]);
+}
+
+fn put(logs: &Logs, events: &[(i64, &str)]) {
+    let events: Vec<(i64, String)> = events.iter().map(|(at, text)| (*at, (*text).to_owned())).collect();
+    logs.put("default", "team", "mine", &events).expect("put");
+}
+
+fn messages(logs: &Logs, query: &EventQuery) -> (Vec<String>, bool) {
+    let log = logs.group("default", "team").expect("the group");
+    let page = log.events(query, &|text| !text.contains("secret")).expect("a page");
+    (page.events.into_iter().map(|event| event.message).collect(), page.more)
+}
+
+#[test]
+fn groups_and_streams_are_made_once_and_read_by_time() {
+    let (_dir, logs) = logs();
+    assert!(matches!(logs.group("default", "team"), Err(GroupError::NoGroup)));
+    logs.create_group("default", "team").expect("a group");
+    assert!(matches!(logs.create_group("default", "team"), Err(GroupError::Exists(_))));
+    assert!(matches!(logs.put("default", "team", "mine", &[]), Err(GroupError::NoStream)));
+    logs.create_stream("default", "team", "mine").expect("a stream");
+    assert!(matches!(logs.create_stream("default", "team", "mine"), Err(GroupError::Exists(_))));
+    let now = Timestamp::now().as_millisecond();
+    put(&logs, &[(now, "two\nlines"), (now, "three"), (now + 5, "secret"), (now + 9, "five")]);
+    put(&logs, &[(now - 1000, "one")]);
+    let query = EventQuery { limit: 2, ..EventQuery::default() };
+    assert_eq!(messages(&logs, &query), (vec!["one".to_owned(), "two\nlines".to_owned()], true));
+    let after = LogPosition { time_ms: now, place: 0 };
+    let rest = EventQuery { start: Start::After(after), ..query.clone() };
+    assert_eq!(messages(&logs, &rest), (vec!["three".to_owned(), "five".to_owned()], false));
+    let tail = EventQuery { start: Start::Tail, ..query.clone() };
+    assert_eq!(messages(&logs, &tail), (vec!["three".to_owned(), "five".to_owned()], true));
+    let before = EventQuery { start: Start::Before(after), ..query.clone() };
+    assert_eq!(messages(&logs, &before), (vec!["one".to_owned()], false));
+    let window = EventQuery { from_ms: Some(now), before_ms: Some(now + 9), limit: 9, ..query.clone() };
+    assert_eq!(messages(&logs, &window).0, ["two\nlines", "three"]);
+    let other = EventQuery { streams: Streams::Prefix("x".to_owned()), ..query };
+    assert_eq!(messages(&logs, &other), (Vec::new(), false));
+    let stream = &logs.of("default", "team").streams().expect("streams")[0];
+    assert_eq!((stream.first_ms, stream.last_ms), (Some(now - 1000), Some(now + 9)));
+}
+
+#[test]
+fn groups_are_found_again_retained_and_deleted() {
+    let (dir, logs) = logs();
+    logs.of("default", "/aws/lambda/My_Function").append("2026/11/21/[$LATEST]x", [&b"hello"[..]]);
+    logs.create_group("default", "team/a").expect("a group");
+    std::fs::write(dir.path().join("default").join("old.log"), "2026-01-01T00:00:00.000Z [a] x\n")
+        .expect("a log");
+    let old_day = Timestamp::now().as_millisecond() - 3 * 24 * 3600 * 1000;
+    logs.create_stream("default", "team/a", "s").expect("a stream");
+    logs.put("default", "team/a", "s", &[(old_day, "old".to_owned())]).expect("put");
+    drop(logs);
+    let logs = Logs::open(dir.path().to_owned()).expect("the same again");
+    let names: Vec<String> =
+        logs.groups("default").expect("groups").into_iter().map(|one| one.name).collect();
+    assert_eq!(names, ["/aws/lambda/My_Function", "/aws/lambda/old", "team/a"]);
+    let count = |logs: &Logs| {
+        let query = EventQuery { limit: 10, ..EventQuery::default() };
+        logs.of("default", "team/a").events(&query, &|_| true).expect("a page").events.len()
+    };
+    assert_eq!(count(&logs), 1);
+    logs.retain("default", "team/a", Some(1)).expect("a policy");
+    assert_eq!(count(&logs), 0, "older than a day");
+    logs.retain("default", "team/a", None).expect("none");
+    assert_eq!(count(&logs), 1);
+    logs.delete_group("default", "team/a").expect("deleted");
+    assert!(matches!(logs.delete_group("default", "team/a"), Err(GroupError::NoGroup)));
+    assert_eq!(logs.groups("default").expect("groups").len(), 2);
 }

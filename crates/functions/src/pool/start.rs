@@ -4,6 +4,7 @@
 use super::Pool;
 use crate::fault::Fault;
 use crate::instance::{InitFailure, Instance, Unstarted};
+use crate::report::Status;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,14 +65,12 @@ impl Pool {
         };
         let Err(failure) = result else { return Ok(()) };
         let status = match &failure {
-            InitFailure::Fault(Fault::InitTimeout(_)) => "Status: timeout".to_owned(),
-            InitFailure::Fault(fault) => format!("Status: error\tError Type: {}", fault.report_type()),
-            InitFailure::Reported { error_type, .. } => format!("Status: error\tError Type: {error_type}"),
-            InitFailure::Machine(_) => "Status: error".to_owned(),
+            InitFailure::Fault(Fault::InitTimeout(_)) => Status::Timeout,
+            InitFailure::Fault(fault) => Status::Error(fault.report_type()),
+            InitFailure::Reported { error_type, .. } => Status::Error(error_type),
+            InitFailure::Machine(_) => Status::Error("Sandbox.Failure"),
         };
-        let ms = instance.age().as_secs_f64() * 1000.0;
-        let line = format!("INIT_REPORT Init Duration: {ms:.2} ms\tPhase: {phase}\t{status}");
-        let log_tail = instance.end_start(&line);
+        let log_tail = instance.end_start(phase, status);
         instance.stop();
         Err(Unstarted { failure, log_tail })
     }

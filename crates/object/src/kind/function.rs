@@ -98,6 +98,7 @@ fn validate(new: &Value, _: Option<&Value>, errors: &mut Errors) {
     for (i, architecture) in items(&spec["architectures"]).iter().enumerate() {
         errors.one_of(&at.field("architectures").index(i), architecture, &["arm64", "x86_64"]);
     }
+    logging(&spec["logging"], &at.field("logging"), errors);
     code(&spec["code"], &at.field("code"), errors);
     environment(&spec["environment"], &at.field("environment"), errors);
     url(&spec["url"], &at.field("url"), errors);
@@ -134,6 +135,22 @@ pub(super) fn event_invoke(settings: &Value, at: &Path<'_>, errors: &mut Errors)
             let why = format!("must be between {low} and {high}, inclusive");
             errors.invalid(&at.field(field), &settings[field], &why);
         }
+    }
+}
+
+fn logging(logging: &Value, at: &Path<'_>, errors: &mut Errors) {
+    const LEVELS: &[&str] = &["DEBUG", "ERROR", "FATAL", "INFO", "TRACE", "WARN"];
+    errors.one_of(&at.field("format"), &logging["format"], &["JSON", "Text"]);
+    errors.one_of(&at.field("applicationLogLevel"), &logging["applicationLogLevel"], LEVELS);
+    errors.one_of(&at.field("systemLogLevel"), &logging["systemLogLevel"], &["DEBUG", "INFO", "WARN"]);
+    let group = text(&logging["logGroup"]);
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/#".contains(c);
+    if group.len() > 512 || !group.chars().all(plain) {
+        errors.invalid_text(
+            &at.field("logGroup"),
+            group,
+            "must have up to 512 of a-z, A-Z, 0-9 and . - _ / #",
+        );
     }
 }
 

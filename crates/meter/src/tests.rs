@@ -1,0 +1,121 @@
+//! The meter counts, keeps and forgets as it says.
+
+use super::*;
+use jiff::{Timestamp, ToSpan};
+use std::time::Duration;
+
+fn invoked(qualifier: Option<&'static str>) -> Invoked<'static> {
+    Invoked { namespace: "default", function: "hello", qualifier, version: "$LATEST" }
+}
+
+fn run(ms: u64, failed: bool) -> Run {
+    Run { duration: Duration::from_millis(ms), billed_ms: ms, memory_mb: 128, failed }
+}
+
+fn metric(name: &str, dimensions: &[(&str, &str)]) -> Metric {
+    let dimensions =
+        dimensions.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Metric { namespace: "AWS/Lambda".to_owned(), name: name.to_owned(), dimensions }
+}
+
+fn time() -> Timestamp {
+    "2026-11-21T12:00:30Z".parse().expect("a time")
+}
+
+#[test]
+fn totals_and_history_survive_a_restart() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    meter.ran(invoked(None), run(10, false), time());
+    meter.ran(invoked(Some("live")), run(30, true), time());
+    meter.throttled(invoked(None), time());
+    meter.flush();
+    drop(meter);
+    let meter = Meter::open(dir.path()).expect("the same again");
+    meter.ran(invoked(None), run(60, false), time());
+    let usage = meter.usage(time());
+    let hello = &usage.functions[0];
+    assert_eq!((hello.invocations, hello.errors, hello.throttles, hello.billed_ms), (3, 1, 1, 100));
+    assert_eq!(hello.gb_seconds(), 0.0125);
+    let sum = |metric: &Metric, statistic: &str| {
+        let (points, _) = meter.points(metric);
+        points.iter().filter_map(|(_, stat)| stat.value(statistic)).sum::<f64>()
+    };
+    assert_eq!(sum(&metric("Invocations", &[]), "Sum"), 3.0);
+    assert_eq!(sum(&metric("Errors", &[("FunctionName", "hello")]), "Sum"), 1.0);
+    let alias = [("FunctionName", "hello"), ("Resource", "hello:live")];
+    assert_eq!(sum(&metric("Duration", &alias), "Maximum"), 30.0);
+    assert_eq!(sum(&metric("Duration", &[("Resource", "hello:live")]), "Maximum"), 0.0);
+    // Four metrics, with three sets of dimensions each for two resources; all functions together, and none of them shared.
+    assert_eq!(meter.metrics(time() - 3.hours()).len(), 4 * 6 + 1);
+    assert!(meter.metrics(time() + 1.hour()).is_empty());
+}
+
+#[test]
+fn totals_reach_the_disk_by_themselves() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    meter.ran(invoked(None), run(10, false), time());
+    let file = dir.path().join("ledger.json");
+    for _ in 0..500 {
+        if file.exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(std::fs::read_to_string(file).expect("the ledger").contains("\"invocations\":1"));
+}
+
+#[test]
+fn metrics_of_others_are_kept_and_bounded() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    let own = |name: &str| Metric { namespace: "App".to_owned(), ..metric(name, &[]) };
+    let mut one = Stat::default();
+    one.add(4.0, 2.0);
+    meter.put(own("Depth"), "Count", &one, time(), time()).expect("put");
+    meter.put(own("Depth"), "Count", &one, time() - 5.minutes(), time()).expect("put late");
+    assert_eq!(meter.put(own("Depth"), "Count", &one, time() - 48.hours(), time()), Err(PutError::Time));
+    let (points, unit) = meter.points(&own("Depth"));
+    assert_eq!((points.len(), points[1].0 - points[0].0, unit.as_deref()), (2, 5, Some("Count")));
+    let refused = (0..20_000)
+        .find_map(|number| meter.put(own(&number.to_string()), "None", &one, time(), time()).err());
+    assert_eq!(refused, Some(PutError::TooMany));
+}
+
+#[test]
+fn pods_are_counted_while_they_run() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    let pod = |uid| Pod { namespace: "default", owner: "Deployment/api", uid, cpu_milli: 100, memory_mb: 64 };
+    meter.pod_runs(pod("a"), time());
+    meter.pod_runs(pod("b"), time());
+    meter.pod_runs(pod("a"), time() + 1.minute());
+    meter.pod_ended("default", "Deployment/api", "b", time() + 2.minutes());
+    meter.flush();
+    drop(meter);
+    let meter = Meter::open(dir.path()).expect("the same again");
+    let usage = meter.usage(time() + 4.minutes());
+    assert_eq!((usage.pods[0].pod_ms, usage.pods[0].running), (6 * 60_000, 1));
+    meter.pods_are(&std::collections::BTreeSet::new());
+    assert_eq!(meter.usage(time() + 9.minutes()).pods[0].pod_ms, 6 * 60_000);
+}
+
+#[test]
+fn prometheus_reads_counters_and_a_histogram() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    meter.ran(invoked(None), run(10, true), time());
+    let mut text = String::new();
+    meter.write(&mut text);
+    let labels = "{namespace=\"default\",function=\"hello\",version=\"$LATEST\"";
+    for line in [
+        format!("dory_function_invocations_total{labels}}} 1"),
+        format!("dory_function_errors_total{labels}}} 1"),
+        format!("dory_function_duration_seconds_bucket{labels},le=\"0.005\"}} 0"),
+        format!("dory_function_duration_seconds_bucket{labels},le=\"0.01\"}} 1"),
+        format!("dory_function_duration_seconds_count{labels}}} 1"),
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+    }
+}
