@@ -19,8 +19,8 @@ use object::Status;
 pub(crate) async fn answer(api: &Api, call: &Call, target: &Target, parts: Parts, body: Body) -> Reply {
     let kind = target.kind;
     let name = call.attributes.subresource.as_str();
-    if let ("Pod", "portforward" | "proxy" | "ephemeralcontainers" | "resize")
-    | ("Service" | "Node", "proxy") = (kind.kind, name)
+    if let ("Pod", "proxy" | "ephemeralcontainers" | "resize") | ("Service" | "Node", "proxy") =
+        (kind.kind, name)
     {
         return Err(refused(target, name));
     }
@@ -32,7 +32,7 @@ pub(crate) async fn answer(api: &Api, call: &Call, target: &Target, parts: Parts
             call.attributes.verb,
         ));
     }
-    if let ("Pod", "log" | "exec" | "attach") = (kind.kind, name) {
+    if let ("Pod", "log" | "exec" | "attach" | "portforward") = (kind.kind, name) {
         return forward::forward(api, call, target, parts, body).await;
     }
     let body = answer::read(body).await?;
@@ -50,7 +50,6 @@ pub(crate) async fn answer(api: &Api, call: &Call, target: &Target, parts: Parts
 
 fn refused(target: &Target, name: &str) -> Status {
     let why = match name {
-        "portforward" => "port-forward is not supported by this server: use a Service of type NodePort",
         "proxy" => "the proxy subresource is not supported by this server: use a Service or an Ingress",
         "ephemeralcontainers" => "ephemeral containers are not supported by this server: use kubectl exec",
         _ => "resizing a running pod is not supported by this server: delete it and create it anew",

@@ -3,9 +3,10 @@
 
 use std::fs::File;
 use std::io;
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_bind, mount_change, unmount};
@@ -39,16 +40,26 @@ pub(crate) fn enter(namespace: &impl AsFd) -> io::Result<()> {
 /// it was made in. Blocking, about 100 µs: a throw-away thread enters, binds and ends.
 pub fn listen_in(netns: &Path, address: SocketAddrV4) -> Result<TcpListener, Error> {
     let step = || format!("listen on {address} in {}", netns.display());
-    let bind = || {
+    visit(netns, || TcpListener::bind(address)).map_err(|source| Error::Kernel { step: step(), source })
+}
+
+/// A connection to an address as seen from inside another network namespace, such as its loopback. Blocking, as
+/// [`listen_in`]; an address that does not answer costs `timeout`.
+pub fn connect_in(netns: &Path, address: SocketAddrV4, timeout: Duration) -> io::Result<TcpStream> {
+    visit(netns, || TcpStream::connect_timeout(&address.into(), timeout))
+}
+
+/// Runs `work` on a throw-away thread inside another network namespace.
+fn visit<T: Send>(netns: &Path, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+    let inside = || {
         enter(&File::open(netns)?)?;
-        TcpListener::bind(address)
+        work()
     };
-    let thread = std::thread::Builder::new().name("net-listen".to_owned());
+    let thread = std::thread::Builder::new().name("net-visit".to_owned());
     std::thread::scope(|scope| {
-        let listening = thread.spawn_scoped(scope, bind)?;
-        listening.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
+        let visiting = thread.spawn_scoped(scope, inside)?;
+        visiting.join().unwrap_or_else(|_| Err(io::Error::other("the thread panicked")))
     })
-    .map_err(|source| Error::Kernel { step: step(), source })
 }
 
 /// The directory of pins. It is a mount of its own, private, so that pins do not spread into other mount namespaces,

@@ -49,6 +49,8 @@ pub(crate) struct Ran {
 pub(crate) trait Sandbox: Send + Sync + 'static {
     fn id(&self) -> String;
     fn address(&self) -> Option<Ipv4Addr>;
+    /// Its network namespace; `None` on the host's network.
+    fn netns(&self) -> Option<PathBuf>;
     fn is_live(&self) -> bool;
     fn start_container(&self, spec: ContainerSpec) -> BoxFuture<'_, Result<ContainerRecord, Error>>;
     /// Sends a container its stop signal.

@@ -1,11 +1,14 @@
-//! What the API server forwards to this node: logs, exec, attach, stats. Callers are authorized already; everything
+//! What the API server forwards to this node: logs, exec, attach, port-forward, stats. Callers are authorized already; everything
 //! else about the request is checked here.
 
 mod attach;
 mod channel;
 mod exec;
 mod log;
+mod port_forward;
+mod spdy;
 mod stats;
+mod upgrade;
 
 use std::sync::Arc;
 
@@ -58,7 +61,7 @@ pub(crate) async fn handle(pods: &Arc<Pods>, request: Request<Body>) -> Response
         ["containerLogs", namespace, pod, container] => log::logs(&call(namespace, pod, container)),
         ["exec", namespace, pod, container] => exec::exec(call(namespace, pod, container)).await,
         ["attach", namespace, pod, container] => attach::attach(call(namespace, pod, container)).await,
-        ["portForward", ..] => Err(Status::bad_request("port forwarding is not supported")),
+        ["portForward", namespace, pod] => port_forward::forward(call(namespace, pod, "")),
         ["pods"] => Ok(json(StatusCode::OK, &list(pods))),
         ["stats", "summary"] => Ok(json(StatusCode::OK, &stats::summary(pods).await)),
         ["healthz"] => Ok(text("ok")),

@@ -51,6 +51,7 @@ const EDITABLE: &[(&str, &[&str])] = &[
             "pods/attach",
             "pods/eviction",
             "pods/exec",
+            "pods/portforward",
             "secrets",
             "serviceaccounts",
             "services",

@@ -1,4 +1,4 @@
-//! log, exec and attach: the request goes on to the server of the pod's node, with its body and its upgrade, under
+//! log, exec, attach and portforward: the request goes on to the server of the pod's node, with its body and its upgrade, under
 //! the path that kubelets have for it.
 
 use crate::{
@@ -22,15 +22,22 @@ pub(super) async fn forward(api: &Api, call: &Call, target: &Target, parts: Part
         let create = Attributes { verb: "create", ..call.attributes.clone() };
         api.rbac.check(&call.identity, &create)?;
     }
-    let container = container(&pod, call.query.get("container"), &target.name)?;
     let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
     if node.is_empty() {
         return Err(Status::bad_request(format!("pod {} does not have a host assigned", target.name)));
     }
-    let endpoint = if action == "log" { "containerLogs" } else { action };
+    let endpoint = match action {
+        "log" => "containerLogs",
+        "portforward" => "portForward",
+        other => other,
+    };
     let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let mut path =
-        format!("/{endpoint}/{}/{}/{}", encode(&target.namespace), encode(&target.name), encode(&container));
+    let mut path = format!("/{endpoint}/{}/{}", encode(&target.namespace), encode(&target.name));
+    // Ports are the pod's, all else is one of its containers'.
+    if action != "portforward" {
+        path.push('/');
+        path.push_str(&encode(&container(&pod, call.query.get("container"), &target.name)?));
+    }
     if let Some(query) = parts.uri.query() {
         path.push('?');
         path.push_str(query);

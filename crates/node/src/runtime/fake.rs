@@ -142,6 +142,10 @@ impl Sandbox for FakePod {
         Some(self.address)
     }
 
+    fn netns(&self) -> Option<std::path::PathBuf> {
+        None
+    }
+
     fn is_live(&self) -> bool {
         !self.dead.load(Ordering::SeqCst)
     }

@@ -56,6 +56,10 @@ impl Sandbox for RealPod {
         self.0.address()
     }
 
+    fn netns(&self) -> Option<PathBuf> {
+        self.0.netns().map(std::path::Path::to_owned)
+    }
+
     fn is_live(&self) -> bool {
         self.0.is_live()
     }

@@ -6,7 +6,7 @@ use http::Response;
 use object::Status;
 
 use super::Call;
-use super::channel::{self, STDOUT, Said};
+use super::channel::{self, STDERR, STDOUT, Said};
 use super::log::{self, Following};
 use crate::logs::options::Options;
 use crate::logs::read::Reader;
@@ -29,10 +29,13 @@ pub(super) async fn attach(mut call: Call) -> Result<Response<Body>, Status> {
     let options = Options { follow: true, tail_lines: Some(0), ..Options::default() };
     let reader = Reader::open(&path, options)
         .map_err(|error| Status::internal(format!("failed to read the container's output: {error}")))?;
-    let (response, upgrade) = channel::open(&mut call.request)?;
+    let asked = [(STDOUT, call.flag(&["stdout", "output"])), (STDERR, call.flag(&["stderr", "error"]))];
+    let channels = asked.into_iter().filter(|(_, asked)| *asked).map(|(channel, _)| channel).collect();
+    let tty = call.flag(&["tty"]);
+    let (response, door) = channel::open(&mut call.request, channels, tty)?;
     let following = Following { views, container: call.container.clone() };
     tokio::spawn(async move {
-        let Ok((mut speaker, mut listener)) = channel::accept(upgrade).await else { return };
+        let Some((mut speaker, mut listener)) = channel::accept(door).await else { return };
         speaker.say(STDOUT, b"").await;
         let (mut chunks, mut text) = futures::channel::mpsc::channel(1);
         tokio::spawn(async move { log::copy(reader, Some(following), path, &mut chunks).await });
@@ -44,7 +47,7 @@ pub(super) async fn attach(mut call: Call) -> Result<Response<Body>, Status> {
                             return;
                         }
                     }
-                    _ => return speaker.finish(&channel::success()).await,
+                    _ => return speaker.finish(&channel::success(), listener).await,
                 },
                 said = listener.next() => if said == Said::Gone { return },
             }

@@ -1,8 +1,9 @@
-//! `/exec/{namespace}/{pod}/{container}`: a command in a running container, its streams over WebSocket.
+//! `/exec/{namespace}/{pod}/{container}`: a command in a running container, its streams over WebSocket or SPDY.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
+use bytes::Bytes;
 use http::Response;
 use object::Status;
 use sandbox::{Exec, ExecSpec, Exit};
@@ -10,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
-use super::channel::{self, Listener, STDERR, STDOUT, Said, Speaker};
+use super::channel::{self, Listener, STDERR, STDIN, STDOUT, Said, Speaker};
 use super::{Call, log};
 use crate::node::Body;
 
@@ -40,17 +41,18 @@ pub(super) async fn exec(mut call: Call) -> Result<Response<Body>, Status> {
     let (Some(sandbox), true) = (view.sandbox, container.running) else {
         return Err(Status::bad_request(format!("container not found (\"{}\")", call.container)));
     };
-    let (response, upgrade) = channel::open(&mut call.request)?;
     let shown: Vec<u8> = show.into_iter().filter(|(_, shown)| *shown).map(|(channel, _)| channel).collect();
+    let channels = shown.iter().copied().chain(spec.stdin.then_some(STDIN)).collect();
+    let (response, door) = channel::open(&mut call.request, channels, spec.tty)?;
     tokio::spawn(async move {
-        let Ok((mut speaker, listener)) = channel::accept(upgrade).await else { return };
+        let Some((mut speaker, listener)) = channel::accept(door).await else { return };
         // kubectl waits for a first message to know that the other side is there.
         speaker.say(shown.first().copied().unwrap_or(STDOUT), b"").await;
         match sandbox.exec(&call.container, spec).await {
             Ok(exec) => converse(exec, speaker, listener, &shown).await,
             Err(error) => {
                 let status = Status::internal(format!("error executing command in container: {error}"));
-                speaker.finish(&status.to_json()).await;
+                speaker.finish(&status.to_json(), listener).await;
             }
         }
     });
@@ -63,6 +65,12 @@ enum Input {
     Terminal(tokio::fs::File),
 }
 
+/// What goes into it.
+pub(super) enum Fed {
+    Data(Bytes),
+    End,
+}
+
 impl Input {
     async fn write(&mut self, data: &[u8]) -> io::Result<()> {
         match self {
@@ -73,24 +81,41 @@ impl Input {
             }
         }
     }
+
+    /// Takes what is fed until its end. A command that does not read any more is not an error.
+    async fn take(mut self, mut fed: mpsc::Receiver<Fed>) {
+        while let Some(Fed::Data(data)) = fed.recv().await {
+            if self.write(&data).await.is_err() {
+                return;
+            }
+        }
+        if let Input::Terminal(_) = &self {
+            let _ = self.write(&[END_OF_TRANSMISSION]).await;
+        }
+    }
 }
 
 /// Carries the streams until the command has ended or the client has left.
 async fn converse(mut exec: Exec, mut speaker: Speaker, mut listener: Listener, shown: &[u8]) {
     let (messages, mut outgoing) = mpsc::channel::<(u8, Vec<u8>)>(MESSAGES_MAX);
-    let mut input = match take_streams(&mut exec, messages, shown) {
-        Ok(input) => input,
+    // Input is written beside the rest: a command may wait for its output to be read before it reads more.
+    let (feed, fed) = mpsc::channel::<Fed>(1);
+    match take_streams(&mut exec, messages, shown) {
+        Ok(Some(input)) => _ = tokio::spawn(input.take(fed)),
+        Ok(None) => {}
         Err(error) => {
             let status = Status::internal(format!("failed to connect the command's streams: {error}"));
-            return speaker.finish(&status.to_json()).await;
+            return speaker.finish(&status.to_json(), listener).await;
         }
-    };
+    }
+    let mut feed = Some(feed);
+    let mut waiting: Option<Fed> = None;
     let mut output_open = true;
     let mut exit: Option<Exit> = None;
     loop {
         if let (Some(exit), false) = (exit, output_open) {
             let status = if exit.code == 0 { channel::success() } else { channel::exited(exit.code) };
-            return speaker.finish(&status).await;
+            return speaker.finish(&status, listener).await;
         }
         tokio::select! {
             message = outgoing.recv(), if output_open => match message {
@@ -101,25 +126,9 @@ async fn converse(mut exec: Exec, mut speaker: Speaker, mut listener: Listener, 
                 }
                 None => output_open = false,
             },
-            said = listener.next() => match said {
-                Said::Stdin(data) => {
-                    let written = match &mut input {
-                        Some(input) => input.write(&data).await,
-                        None => Ok(()),
-                    };
-                    // A command that does not read any more is not an error.
-                    if written.is_err() {
-                        input = None;
-                    }
-                }
-                Said::StdinClosed => {
-                    if let Some(Input::Terminal(terminal)) = &mut input {
-                        let _ = terminal.write_all(&[END_OF_TRANSMISSION]).await;
-                        let _ = terminal.flush().await;
-                    } else {
-                        input = None;
-                    }
-                }
+            said = listener.next(), if waiting.is_none() => match said {
+                Said::Stdin(data) => waiting = Some(Fed::Data(data)),
+                Said::StdinClosed => waiting = Some(Fed::End),
                 Said::Resize { columns, rows } => {
                     if let Err(error) = exec.resize(columns, rows) {
                         tracing::debug!(%error, "failed to resize a terminal");
@@ -127,15 +136,35 @@ async fn converse(mut exec: Exec, mut speaker: Speaker, mut listener: Listener, 
                 }
                 Said::Gone => return exec.kill().await,
             },
+            more = pass(feed.as_ref(), &mut waiting), if waiting.is_some() => {
+                if !more {
+                    feed = None;
+                }
+            },
             ended = exec.wait(), if exit.is_none() => match ended {
                 Ok(ended) => exit = Some(ended),
                 Err(error) => {
                     let status = Status::internal(format!("failed to wait for the command: {error}"));
-                    return speaker.finish(&status.to_json()).await;
+                    return speaker.finish(&status.to_json(), listener).await;
                 }
             },
         }
     }
+}
+
+/// Hands on what waits, when there is room; whether more may follow. Nothing is lost when this is given up half-way.
+async fn pass(feed: Option<&mpsc::Sender<Fed>>, waiting: &mut Option<Fed>) -> bool {
+    let permit = match feed {
+        Some(feed) => feed.reserve().await.ok(),
+        None => None,
+    };
+    let ends = matches!(waiting, Some(Fed::End) | None);
+    match (permit, waiting.take()) {
+        (Some(permit), Some(fed)) => permit.send(fed),
+        // Nobody reads it.
+        _ => return false,
+    }
+    !ends
 }
 
 /// Starts reading the command's output; gives its input.
