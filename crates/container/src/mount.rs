@@ -93,8 +93,9 @@ impl Mount {
                 (tree, missing)
             }
             MountKind::Tmpfs { size_bytes, mode } => {
-                let (size, mode) = (size_bytes.unwrap_or(0).to_string(), format!("{mode:o}"));
-                let options = [("mode", mode.as_str()), ("size", size.as_str())];
+                let (bytes, mode) = (size_bytes.unwrap_or(0), format!("{mode:o}"));
+                let (size, inodes) = (bytes.to_string(), inodes(bytes).to_string());
+                let options = [("mode", mode.as_str()), ("size", &size), ("nr_inodes", &inodes)];
                 let options = if size_bytes.is_some() { &options[..] } else { &options[..1] };
                 let attributes = rustix::mount::MountAttrFlags::MOUNT_ATTR_NOSUID;
                 (Tree::fresh("tmpfs", options, attributes)?, Missing::Directory)
@@ -103,6 +104,12 @@ impl Mount {
         tree.change(Change { set: nodev | read_only, propagation, recursive: true })?;
         tree.attach(target::open(root, &self.target, missing)?.as_fd())
     }
+}
+
+/// Files in a file system of so many bytes: one per 16 KiB, which is what ext4 offers, and a few for the smallest. The
+/// kernel keeps about a kilobyte for each, whatever the size says.
+fn inodes(size_bytes: u64) -> u64 {
+    (size_bytes / (16 << 10)).max(1024)
 }
 
 /// A mount's source as people name it.

@@ -100,6 +100,14 @@ fn start_error(program: &str, error: &sandbox::Error) -> StartError {
     StartError::Entrypoint(format!("fork/exec {program}: {reason}"))
 }
 
+/// The most CPU that an instance may use, in thousandths of a core. Lambda gives one core per 1,769 MB, and less than one
+/// below that; here nobody gets less than one, because slowing a small function down saves nothing on a machine of one's
+/// own, and more only with the memory that buys it.
+fn cpu_millis(memory_bytes: u64) -> u64 {
+    const BYTES_PER_CORE: u64 = 1769 * 1024 * 1024;
+    (memory_bytes.saturating_mul(1000) / BYTES_PER_CORE).max(1000)
+}
+
 fn instance_spec(spec: Spec) -> InstanceSpec {
     let mut mounts =
         vec![Mount::bind(spec.task, "/var/task", true), Mount::bind(spec.runtime, "/var/runtime", true)];
@@ -112,8 +120,7 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
         mounts,
         root: Root::Host { prefixes: spec.prefixes },
         memory_bytes: spec.memory_bytes,
-        // AWS gives CPU by memory; here an instance may use what is free, and the kernel shares it out.
-        cpu_millis: None,
+        cpu_millis: Some(cpu_millis(spec.memory_bytes)),
         pids_max: Some(PIDS_MAX),
         tmp_bytes: spec.tmp_bytes,
         api_port: Some(spec.api_port),
@@ -164,5 +171,16 @@ impl Sandbox for Instance {
 
     fn memory_peak_bytes(&self) -> u64 {
         Instance::memory_peak_bytes(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_comes_with_memory() {
+        let millis = |mb: u64| cpu_millis(mb * 1024 * 1024);
+        assert_eq!([millis(128), millis(1769), millis(3538), millis(10_240)], [1000, 1000, 2000, 5788]);
     }
 }

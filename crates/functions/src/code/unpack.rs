@@ -32,6 +32,8 @@ pub(super) fn unpack(zip: &[u8], root: &Path) -> Result<(), CodeError> {
             let read = entry.by_ref().take(LINK_BYTES_MAX).read_to_string(&mut target);
             read.map_err(|_| CodeError::Entry(format!("the link {name:?} has no readable target")))?;
             links.push((path, target));
+        } else if !is_plain(entry.unix_mode()) {
+            return Err(CodeError::Entry(format!("{name:?} is neither a file nor a directory nor a link")));
         } else {
             let mode = if entry.unix_mode().unwrap_or(0o644) & 0o111 != 0 { 0o755 } else { 0o644 };
             write_file(&mut entry, &root.join(path), mode, &mut left)?;
@@ -51,6 +53,13 @@ fn inside(name: &str) -> Option<PathBuf> {
         }
     }
     (!path.as_os_str().is_empty() && !name.contains('\0')).then_some(path)
+}
+
+/// Whether an entry is a file. Archives made on other systems say nothing, and mean one.
+fn is_plain(mode: Option<u32>) -> bool {
+    const KIND: u32 = 0o170_000;
+    const FILE: u32 = 0o100_000;
+    matches!(mode.unwrap_or(0) & KIND, 0 | FILE)
 }
 
 /// Counts what really comes out: the size that an archive declares is the word of whoever made it.

@@ -7,8 +7,9 @@ use container::bundle::{Order, Process};
 use container::capability::Set;
 use container::cgroup::Limits;
 use container::mount::Mount;
-use container::process::{Seccomp, User};
+use container::process::{Rlimit, Seccomp, User};
 use rustix::pipe::PipeFlags;
+use rustix::process::Resource;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::AsFd;
@@ -88,6 +89,12 @@ fn listen(netns: &std::path::Path, port: u16) -> Result<TcpListener, Error> {
     Ok(net::listen_in(netns, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?)
 }
 
+/// Open files as on Lambda; and no core dumps, which on some hosts go to a program outside.
+const RLIMITS: [Rlimit; 2] = [
+    Rlimit { resource: Resource::Nofile as u32, soft: 1024, hard: 1024 },
+    Rlimit { resource: Resource::Core as u32, soft: 0, hard: 0 },
+];
+
 fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
     let mut mounts = Vec::new();
     let (mut layers, mut dir, mut private) = (None, None, None);
@@ -120,7 +127,7 @@ fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
         capabilities: Set::NONE,
         no_new_privileges: true,
         seccomp: Seccomp::Function,
-        rlimits: Vec::new(),
+        rlimits: RLIMITS.to_vec(),
         // Instances are the first to go when the host itself runs out of memory: they can be started again.
         oom_score_adj: Some(500),
         tty: false,
