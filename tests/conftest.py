@@ -47,6 +47,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"needs kubectl 1.{mark.args[0]}; this is 1.{minor}"))
 
 
+# Who may assume the roles of functions.
+TRUST_LAMBDA = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+
+
 class Platform:
     """One `dory` with a data directory of its own, on free ports."""
 
@@ -142,7 +149,11 @@ def make_platform():
     def make(*up):
         platform = Platform(tempfile.mkdtemp(prefix="dory-test-"), *up)
         made.append(platform)
-        return platform.up()
+        platform.up()
+        iam = platform.boto3("iam")
+        for role in ("test", "any"):
+            iam.create_role(RoleName=role, AssumeRolePolicyDocument=json.dumps(TRUST_LAMBDA))
+        return platform
 
     yield make
     for platform in made:

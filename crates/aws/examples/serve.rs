@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1");
     println!("export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=example", credentials.access_key_id);
     let door = Arc::new(Door::new(Config {
-        credentials: vec![credentials],
+        keys: Arc::new(sigv4::Keys::new(vec![credentials], b"seed")),
         functions: functions.await?,
         client: testing::house::as_user(&server, "dory:aws"),
         region: "us-east-1".to_owned(),

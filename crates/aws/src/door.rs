@@ -3,7 +3,7 @@
 
 use crate::fault::Fault;
 use crate::reply::{Body, Reply};
-use crate::{dory, lambda, sts};
+use crate::{dory, iam, lambda, session, sts};
 use bytes::{Bytes, BytesMut};
 use client::Objects;
 use futures::FutureExt;
@@ -22,8 +22,8 @@ pub(crate) const NAMESPACE: &str = "default";
 
 /// What the door needs.
 pub struct Config {
-    /// The keys that clients sign with.
-    pub credentials: Vec<sigv4::Credentials>,
+    /// The keys that clients sign with, and that sessions are made of.
+    pub keys: Arc<sigv4::Keys>,
     /// Instances, code and logs.
     pub functions: Arc<functions::Functions>,
     /// Where function objects are written.
@@ -66,6 +66,8 @@ pub(crate) struct Call {
     pub(crate) parts: Parts,
     pub(crate) body: Bytes,
     pub(crate) caller: sigv4::Caller,
+    /// Whether errors are spelled as the JSON services do.
+    pub(crate) json: bool,
     pub(crate) request_id: String,
 }
 
@@ -73,7 +75,8 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Json,
-    Query,
+    /// XML, in this namespace.
+    Query(&'static str),
 }
 
 impl Door {
@@ -81,6 +84,11 @@ impl Door {
     pub fn new(config: Config) -> Door {
         let objects = Objects::new(config.client.clone(), functions::resource());
         Door { config, objects }
+    }
+
+    /// Makes the role of functions that nobody made one for, if it is not there. The platform calls this as it starts.
+    pub async fn make_default_role(&self) -> Result<(), client::kube::Error> {
+        iam::make_default(&iam::roles(self)).await
     }
 
     /// Answers one request. Never fails: what goes wrong is answered in the shape that the service's clients expect.
@@ -97,7 +105,7 @@ impl Door {
             tracing::debug!(code = fault.code, message = fault.message, "refused");
             match protocol {
                 Protocol::Json => fault.json(),
-                Protocol::Query => fault.xml(&request_id),
+                Protocol::Query(namespace) => fault.xml(namespace, &request_id),
             }
         });
         if !reply.headers().contains_key("x-amzn-requestid")
@@ -116,39 +124,47 @@ impl Door {
         request_id: &str,
     ) -> Result<Reply, Fault> {
         let body = read(body).await?;
-        let caller = sigv4::verify(&parts, &body, &|key| self.secret(key), Timestamp::now())
+        let now = Timestamp::now();
+        let find = |id: &str, token: Option<&str>| self.config.keys.find(id, token, now);
+        let caller = sigv4::verify(&parts, &body, &find, now)
+            .and_then(|caller| session::at_home(&parts, caller))
             .map_err(|error| Fault::signature(&error, protocol == Protocol::Json))?;
-        let call = Call { parts, body, caller, request_id: request_id.to_owned() };
+        let json = protocol == Protocol::Json;
+        let call = Call { parts, body, caller, json, request_id: request_id.to_owned() };
+        // A session of a role that is gone is refused, whatever it asks for.
+        session::identity(self, &call).await?;
         if call.parts.uri.path().starts_with(dory::PREFIX) {
             return dory::serve(self, &call).await;
         }
         match call.caller.service.as_str() {
             "lambda" => lambda::serve(self, &call).await,
-            "sts" => sts::serve(self, &call),
+            "iam" => iam::serve(self, &call).await,
+            "sts" => sts::serve(self, &call).await,
             other => Err(Fault::unknown_operation(format!(
-                "The service {other:?} is not part of dory. Lambda and STS (GetCallerIdentity) are."
+                "The service {other:?} is not part of dory. Lambda, IAM and STS are."
             ))),
         }
-    }
-
-    fn secret(&self, access_key_id: &str) -> Option<sigv4::Secret> {
-        let known = self.config.credentials.iter().find(|known| known.access_key_id == access_key_id)?;
-        Some(sigv4::Secret {
-            secret_access_key: known.secret_access_key.clone(),
-            session_token: known.session_token.clone(),
-        })
     }
 }
 
 /// Guessed before the signature is checked, because a refused signature must be answered too: the query services are
-/// called with forms, or sign for `sts`.
+/// called with forms, or sign for one of them.
 fn protocol(parts: &Parts) -> Protocol {
     let header =
         |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let form = header("content-type").starts_with("application/x-www-form-urlencoded");
-    let sts = header("authorization").contains("/sts/aws4_request");
     let query = parts.uri.query().unwrap_or_default();
-    if form || sts || query.contains("%2Fsts%2F") { Protocol::Query } else { Protocol::Json }
+    let signed_for = |service: &str| {
+        header("authorization").contains(&format!("/{service}/aws4_request"))
+            || query.contains(&format!("%2F{service}%2Faws4_request"))
+    };
+    if signed_for("iam") {
+        Protocol::Query(iam::XML_NAMESPACE)
+    } else if form || signed_for("sts") {
+        Protocol::Query(sts::XML_NAMESPACE)
+    } else {
+        Protocol::Json
+    }
 }
 
 /// The parameters of a query string, decoded.

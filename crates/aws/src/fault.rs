@@ -1,6 +1,7 @@
 //! One error, in the shape of the protocol that it is answered in: JSON with `x-amzn-ErrorType` for Lambda, XML for the
 //! query services. Codes and statuses are those of the service models.
 
+use crate::query;
 use crate::reply::{self, Reply};
 use http::HeaderValue;
 use serde_json::json;
@@ -24,6 +25,16 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
+    /// An error of the caller's, as a service model names it.
+    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Fault {
+        Fault::user(status, code, message)
+    }
+
+    /// IAM's and STS's word for a parameter that is not accepted.
+    pub(crate) fn malformed_input(message: impl Into<String>) -> Fault {
+        Fault::user(400, "InvalidInput", message)
+    }
+
     fn user(status: u16, code: &'static str, message: impl Into<String>) -> Fault {
         Fault { status, code, message: message.into(), blame: Blame::User, reason: None }
     }
@@ -129,19 +140,15 @@ impl Fault {
     }
 
     /// As the query services answer.
-    pub(crate) fn xml(&self, request_id: &str) -> Reply {
+    pub(crate) fn xml(&self, namespace: &str, request_id: &str) -> Reply {
         let sender = if self.blame == Blame::User { "Sender" } else { "Receiver" };
         let text = format!(
-            "<ErrorResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">\n  <Error>\n    <Type>{sender}</Type>\n    \
+            "<ErrorResponse xmlns=\"{namespace}\">\n  <Error>\n    <Type>{sender}</Type>\n    \
              <Code>{}</Code>\n    <Message>{}</Message>\n  </Error>\n  <RequestId>{request_id}</RequestId>\n\
              </ErrorResponse>\n",
             self.code,
-            escape_xml(&self.message)
+            query::escape(&self.message)
         );
         reply::raw(self.status, "text/xml", text)
     }
-}
-
-fn escape_xml(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

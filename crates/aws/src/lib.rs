@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!   Door ─ verify the signature ─┬─ lambda   rest-json, 2015-03-31 and the dates after it
-//!                                ├─ sts      query, 2011-06-15: GetCallerIdentity
+//!                                ├─ iam      query, 2010-05-08: roles and policies
+//!                                ├─ sts      query, 2011-06-15: who calls, temporary credentials
 //!                                └─ dory     /_dory/: code downloads, a function's log
 //!   Fault ─ one error, in the shape of the protocol that it is answered in
 //! ```
@@ -12,12 +13,16 @@
 mod door;
 mod dory;
 mod fault;
+mod iam;
 mod lambda;
+mod query;
 mod reply;
+mod session;
 mod sts;
 
 pub use door::{Config, Door};
 pub use reply::Body;
+pub use session::FromInstance;
 
 #[cfg(test)]
 mod tests;

@@ -37,7 +37,7 @@ impl House {
             session_token: None,
         };
         let door = Door::new(Config {
-            credentials: vec![credentials.clone()],
+            keys: Arc::new(sigv4::Keys::new(vec![credentials.clone()], b"seed")),
             functions: functions.await.expect("functions"),
             client: testing::house::as_user(&server, "dory:aws"),
             region: "us-east-1".to_owned(),
@@ -162,7 +162,7 @@ async fn requests_that_make_no_sense_are_told_why() {
         &house.send("dynamodb", Request::post("/"), "{}").await,
         expect![[r#"
             404 UnknownOperationException
-            {"Type":"User","__type":"UnknownOperationException","message":"The service \"dynamodb\" is not part of dory. Lambda and STS (GetCallerIdentity) are."}
+            {"Type":"User","__type":"UnknownOperationException","message":"The service \"dynamodb\" is not part of dory. Lambda, IAM and STS are."}
         "#]],
     );
 }
@@ -175,17 +175,7 @@ async fn callers_learn_who_they_are() {
         &house.send("sts", form, "Action=GetCallerIdentity&Version=2011-06-15").await,
         expect![[r#"
             200 
-            <GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
-              <GetCallerIdentityResult>
-                <Arn>arn:aws:iam::000000000000:root</Arn>
-                <UserId>000000000000</UserId>
-                <Account>000000000000</Account>
-              </GetCallerIdentityResult>
-              <ResponseMetadata>
-                <RequestId>ID</RequestId>
-              </ResponseMetadata>
-            </GetCallerIdentityResponse>
-
+            <GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult><Account>000000000000</Account><Arn>arn:aws:iam::000000000000:root</Arn><UserId>000000000000</UserId></GetCallerIdentityResult><ResponseMetadata><RequestId>ID</RequestId></ResponseMetadata></GetCallerIdentityResponse>
         "#]],
     );
 }

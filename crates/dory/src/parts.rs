@@ -14,7 +14,6 @@ use http::{Request, Response};
 use tokio::net::TcpListener;
 
 use crate::Environment;
-use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
 use crate::listen::Body;
 use crate::pki::Pki;
@@ -184,34 +183,28 @@ pub async fn node(
 }
 
 pub fn aws_door(
-    data: &DataDir,
     api: &Arc<ApiServer>,
     functions: &Arc<functions::Functions>,
+    keys: &Arc<sigv4::Keys>,
     endpoints: &Endpoints,
-) -> Result<Arc<aws::Door>> {
-    let keys = Credentials::open(data)?;
-    Ok(Arc::new(aws::Door::new(aws::Config {
-        credentials: vec![keys.into()],
+) -> Arc<aws::Door> {
+    Arc::new(aws::Door::new(aws::Config {
+        keys: keys.clone(),
         client: in_process(api, "dory:aws"),
         functions: functions.clone(),
         region: REGION.to_owned(),
         account_id: ACCOUNT_ID.to_owned(),
         endpoint: format!("http://127.0.0.1:{}", endpoints.aws_port),
         url_base: format!("localhost:{}", endpoints.http_port),
-    })))
+    }))
 }
 
 pub async fn gateway(
-    data: &DataDir,
     api: &Arc<ApiServer>,
     functions: &Arc<functions::Functions>,
+    keys: &Arc<sigv4::Keys>,
     (http, https): (TcpListener, TcpListener),
 ) -> Result<gateway::Gateway> {
-    let keys = Credentials::open(data)?;
-    let secrets = move |id: &str| {
-        let secret = sigv4::Secret { secret_access_key: keys.secret_access_key.clone(), session_token: None };
-        (id == keys.access_key_id).then_some(secret)
-    };
     let config = gateway::Config {
         client: in_process(api, "dory:gateway"),
         functions: functions.clone(),
@@ -219,7 +212,7 @@ pub async fn gateway(
         https,
         region: REGION.to_owned(),
         account_id: ACCOUNT_ID.to_owned(),
-        secrets: Arc::new(secrets),
+        keys: keys.clone(),
     };
     gateway::start(config).await.context("cannot start the gateway")
 }

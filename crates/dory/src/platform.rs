@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::Environment;
+use crate::credentials::Credentials;
 use crate::data_dir::DataDir;
 use crate::listen::{self, Handler, Serving};
 use crate::parts::{self, Late};
@@ -84,6 +85,7 @@ impl Running {
         let sockets = Sockets::bind(options).await?;
         let endpoints = sockets.endpoints()?;
         let pki = Arc::new(Pki::open(data)?);
+        let keys = Arc::new(Credentials::open(data)?.into_keys());
         let network = Arc::new(parts::network(data).await?);
         let host = parts::host(data, network.clone()).await?;
         let late = Arc::new(Late::default());
@@ -95,8 +97,9 @@ impl Running {
         late.functions.set(functions.clone()).ok();
         let node = parts::node(data, &api, &host, &network, &endpoints).await?;
         late.node.set(node.clone()).ok();
-        let door = parts::aws_door(data, &api, &functions, &endpoints)?;
-        let gateway = parts::gateway(data, &api, &functions, (sockets.http, sockets.https)).await?;
+        let door = parts::aws_door(&api, &functions, &keys, &endpoints);
+        door.make_default_role().await.context("cannot make the default role of functions")?;
+        let gateway = parts::gateway(&api, &functions, &keys, (sockets.http, sockets.https)).await?;
         late.gateway.set(gateway.metrics().clone()).ok();
 
         let stop = CancellationToken::new();

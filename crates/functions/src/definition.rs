@@ -133,6 +133,18 @@ impl Revision {
     }
 }
 
+/// The role that functions without one of this account act as; made with the platform.
+pub const DEFAULT_ROLE: &str = "dory";
+
+/// The name of the role of this account that an ARN names (`arn:aws:iam::000000000000:role/path/name`).
+pub fn role_name<'a>(arn: &'a str, account_id: &str) -> Option<&'a str> {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let found = (parts.next()?, parts.next()?, parts.next()?);
+    let path = parts.next()?.strip_prefix("role")?;
+    let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
+    (found == ("iam", "", account_id)).then_some(name)
+}
+
 /// The name of the Kubernetes object that holds the function which AWS clients call `name`. AWS allows capitals and
 /// underscores, Kubernetes does not: such names are folded, with a hash of the real one to keep them apart. The real
 /// name is in the annotation [`NAME_ANNOTATION`].

@@ -37,7 +37,7 @@ mod runtimes;
 mod sandboxes;
 
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
-pub use definition::{Definition, object_name};
+pub use definition::{DEFAULT_ROLE, Definition, object_name, role_name};
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use functions::{Config, FunctionUrl, Functions, layer_resource, resource};
 pub use invocation::{

@@ -14,11 +14,11 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 
+use crate::Invoke;
 use crate::answer::{self, Body};
 use crate::limits::FUNCTION_BODY_MAX;
 use crate::peer::Peer;
 use crate::table::Function;
-use crate::{Invoke, Secrets};
 
 use event::{Caller, Event};
 
@@ -30,7 +30,7 @@ pub(crate) struct Door {
     pub(crate) functions: Arc<dyn Invoke>,
     pub(crate) region: String,
     pub(crate) account_id: String,
-    pub(crate) secrets: Secrets,
+    pub(crate) keys: Arc<sigv4::Keys>,
 }
 
 impl Door {
@@ -114,7 +114,8 @@ impl Door {
             return Ok(None);
         }
         let forbidden = |message: &str| Box::new(answer::json(StatusCode::FORBIDDEN, "Message", message));
-        match sigv4::verify(parts, body, &*self.secrets, Timestamp::now()) {
+        let now = Timestamp::now();
+        match sigv4::verify(parts, body, &|id, token| self.keys.find(id, token, now), now) {
             Ok(caller) if caller.service == "lambda" => Ok(Some(Caller { access_key: caller.access_key_id })),
             Ok(caller) => Err(forbidden(&format!(
                 "Credential should be scoped to correct service: 'lambda', not {}",

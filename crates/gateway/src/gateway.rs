@@ -17,9 +17,6 @@ use crate::proxy::Proxy;
 use crate::watch::Watch;
 use crate::{Invoke, Metrics};
 
-/// Finds the secret of an access key id, for function URLs that must be signed.
-pub type Secrets = Arc<dyn Fn(&str) -> Option<sigv4::Secret> + Send + Sync>;
-
 /// What a gateway is made of.
 pub struct Config {
     /// Whose routes are served.
@@ -35,7 +32,7 @@ pub struct Config {
     /// The account in function events.
     pub account_id: String,
     /// The keys that `AWS_IAM` function URLs accept.
-    pub secrets: Secrets,
+    pub keys: Arc<sigv4::Keys>,
 }
 
 /// Why the gateway did not start.
@@ -73,7 +70,7 @@ pub(crate) fn start_with(config: Config, patience: Patience) -> Result<Gateway, 
             functions: config.functions,
             region: config.region,
             account_id: config.account_id,
-            secrets: config.secrets,
+            keys: config.keys,
         },
         metrics: metrics.clone(),
     };

@@ -26,6 +26,6 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-pub use gateway::{Config, Error, Gateway, Secrets, start};
+pub use gateway::{Config, Error, Gateway, start};
 pub use invoke::Invoke;
 pub use metrics::Metrics;

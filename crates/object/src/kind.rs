@@ -13,6 +13,8 @@ mod endpoints;
 mod errors;
 mod event;
 mod function;
+mod iam_policy;
+mod iam_role;
 mod ingress;
 mod ingress_class;
 mod layer_version;
@@ -163,6 +165,8 @@ static KINDS: &[&Kind] = &[
     &priority_class::KIND,
     &function::KIND,
     &layer_version::KIND,
+    &iam_policy::KIND,
+    &iam_role::KIND,
 ];
 
 /// Every kind that is served, core first.

@@ -1,19 +1,22 @@
-//! AWS Signature Version 4: the canonical request, signing, verifying. Pure: it opens nothing, reads no clock and keeps
-//! no keys; the caller passes the time and a lookup. Called by the AWS door (verify), the gateway (function URLs with
+//! AWS Signature Version 4: the canonical request, signing, verifying, and temporary credentials. Pure: it opens nothing,
+//! reads no clock and stores no keys; the caller passes the time and a lookup. Called by the AWS door (verify), the gateway (function URLs with
 //! `AWS_IAM`) and the command line (sign).
 //!
 //! ```text
 //!  canonical ─ one text for one request         "Create a signed AWS API request", IAM user guide
 //!  sign      ─ key derivation, header and query signing
 //!  verify    ─ the same walk from the other end, and what AWS says when it does not match
+//!  session   ─ temporary credentials, made and known again without a memory of them
 //! ```
 #![deny(missing_docs)]
 
 mod canonical;
+mod session;
 mod sign;
 mod verify;
 
 pub use canonical::hex_sha256;
+pub use session::{Keys, Session};
 pub use sign::{presign, sign};
 pub use verify::{VerifyError, verify};
 
@@ -51,8 +54,17 @@ impl std::fmt::Debug for Credentials {
 pub struct Secret {
     /// The secret half.
     pub secret_access_key: String,
-    /// The token that a request signed with temporary credentials must carry.
-    pub session_token: Option<String>,
+    /// Whom the pair stands for.
+    pub principal: Principal,
+}
+
+/// Whom a pair of keys stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// The account: whoever holds its own pair may do everything.
+    Account,
+    /// Whoever the session was made for.
+    Session(Session),
 }
 
 /// Who signed a request, and for what: the credential scope that held.
@@ -64,4 +76,6 @@ pub struct Caller {
     pub region: String,
     /// The service of the credential scope, such as `lambda`.
     pub service: String,
+    /// Whom the pair stands for.
+    pub principal: Principal,
 }

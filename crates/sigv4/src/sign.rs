@@ -97,7 +97,7 @@ fn hmac_start(secret: &str, scope: &str) -> [u8; 32] {
     hmac(format!("AWS4{secret}").as_bytes(), day.as_bytes())
 }
 
-fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
+pub(crate) fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
     mac.update(text);
     mac.finalize().into_bytes().into()

@@ -22,6 +22,9 @@ pub enum VerifyError {
     /// The access key id, or its session token, is not one that this server issued.
     #[error("The security token included in the request is invalid.")]
     UnknownKey,
+    /// The session has ended.
+    #[error("The security token included in the request is expired")]
+    ExpiredToken,
     /// The signature is well formed and wrong.
     #[error(
         "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access \
@@ -43,6 +46,8 @@ impl VerifyError {
             (VerifyError::Incomplete(_), false) => "IncompleteSignature",
             (VerifyError::UnknownKey, true) => "UnrecognizedClientException",
             (VerifyError::UnknownKey, false) => "InvalidClientTokenId",
+            (VerifyError::ExpiredToken, true) => "ExpiredTokenException",
+            (VerifyError::ExpiredToken, false) => "ExpiredToken",
             (VerifyError::Mismatch | VerifyError::Expired(_), true) => "InvalidSignatureException",
             (VerifyError::Mismatch | VerifyError::Expired(_), false) => "SignatureDoesNotMatch",
         }
@@ -54,11 +59,12 @@ impl VerifyError {
     }
 }
 
-/// Checks the signature of a request whose whole body is at hand. `lookup` finds the secret of an access key id.
+/// Checks the signature of a request whose whole body is at hand. `lookup` finds the secret of an access key id and the
+/// session token that came with it; [`Keys::find`](crate::Keys::find) is one.
 pub fn verify(
     parts: &Parts,
     body: &[u8],
-    lookup: &dyn Fn(&str) -> Option<Secret>,
+    lookup: &dyn Fn(&str, Option<&str>) -> Result<Secret, VerifyError>,
     now: Timestamp,
 ) -> Result<Caller, VerifyError> {
     let claim = Claim::read(parts)?;
@@ -70,10 +76,7 @@ pub fn verify(
             "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
         ));
     }
-    let secret = lookup(access_key_id).ok_or(VerifyError::UnknownKey)?;
-    if secret.session_token != claim.session_token {
-        return Err(VerifyError::UnknownKey);
-    }
+    let secret = lookup(access_key_id, claim.session_token.as_deref())?;
     let body_sha256 = body_hash(parts, body, service, claim.presigned)?;
     let signed: Vec<&str> = claim.signed_headers.split(';').collect();
     let leave_out = claim.presigned.then_some("X-Amz-Signature");
@@ -86,6 +89,7 @@ pub fn verify(
         access_key_id: access_key_id.to_owned(),
         region: region.to_owned(),
         service: service.to_owned(),
+        principal: secret.principal,
     })
 }
 

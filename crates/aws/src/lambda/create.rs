@@ -5,6 +5,7 @@ use super::{boolean, code, configuration_reply, input, missing, required, settin
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::Reply;
+use crate::{iam, sts};
 use serde_json::{Map, Value, json};
 
 /// Members that this operation reads beside the settings.
@@ -33,6 +34,7 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
         }
     }
     check_runtime(door, &spec).await?;
+    check_role(door, &spec, &name.name).await?;
     spec.insert("packageType".to_owned(), json!("Zip"));
     spec.insert("code".to_owned(), code::store(door, members).await?);
     let tags = input.get("Tags").filter(|tags| tags.as_object().is_some_and(|tags| !tags.is_empty()));
@@ -50,6 +52,24 @@ pub(crate) async fn check_runtime(door: &Door, spec: &Map<String, Value>) -> Res
             found.map_err(|error| Fault::invalid_parameter(error.to_string()))
         }
         None => Ok(()),
+    }
+}
+
+/// A role of this account must exist and let Lambda assume it. Those of other accounts are not known here; functions
+/// with such a role act as the default one.
+pub(crate) async fn check_role(door: &Door, spec: &Map<String, Value>, function: &str) -> Result<(), Fault> {
+    let account = &door.config.account_id;
+    let Some(arn) = spec.get("role").and_then(Value::as_str) else { return Ok(()) };
+    let Some(name) = functions::role_name(arn, account) else { return Ok(()) };
+    let role = iam::find_role(door, name).await?;
+    let fits = role.is_some_and(|role| {
+        iam::arn(door, "role", &role) == arn && sts::trusts_lambda(&role, &door.arn(function), account)
+    });
+    match fits {
+        true => Ok(()),
+        false => {
+            Err(Fault::invalid_parameter("The role defined for the function cannot be assumed by Lambda."))
+        }
     }
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn get_function_configuration(door: &Door, name: &Name) -> Resu
 
 /// An address of this door that needs nothing but itself, signed with the keys that clients have.
 fn code_location(door: &Door, object: &Value) -> Result<String, Fault> {
-    let credentials = door.config.credentials.first();
+    let credentials = door.config.keys.own();
     let credentials = credentials.ok_or_else(|| Fault::service("The door has no keys to sign with"))?;
     let sha256 = object["spec"]["code"]["sha256"].as_str().unwrap_or_default();
     let endpoint = door.config.endpoint.trim_end_matches('/');

@@ -1,6 +1,6 @@
 //! `UpdateFunctionCode`, `UpdateFunctionConfiguration`, `DeleteFunction`.
 
-use super::create::{check_runtime, refuse_versions};
+use super::create::{check_role, check_runtime, refuse_versions};
 use super::name::Name;
 use super::object::check_revision;
 use super::{boolean, code, configuration_reply, input, settings, string};
@@ -56,6 +56,7 @@ pub(crate) async fn update_function_configuration(
     settings::apply(&input, &["FunctionName", "RevisionId"], &mut wanted)?;
     check_revision(&door.find(name).await?, revision)?;
     check_runtime(door, &wanted).await?;
+    check_role(door, &wanted, &name.name).await?;
     let changed = door
         .change(name, revision, |object| {
             merge(object, &wanted);

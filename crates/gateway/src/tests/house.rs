@@ -67,7 +67,11 @@ impl House {
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let https = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = (http.local_addr().unwrap(), https.local_addr().unwrap());
-        let secret = sigv4::Secret { secret_access_key: "secret".to_owned(), session_token: None };
+        let pair = sigv4::Credentials {
+            access_key_id: "AKIATEST".to_owned(),
+            secret_access_key: "secret".to_owned(),
+            session_token: None,
+        };
         let config = Config {
             client: api.client(),
             functions: functions.clone(),
@@ -75,7 +79,7 @@ impl House {
             https,
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),
-            secrets: Arc::new(move |id| (id == "AKIATEST").then(|| secret.clone())),
+            keys: Arc::new(sigv4::Keys::new(vec![pair], b"seed")),
         };
         let short = Duration::from_secs(1);
         let gateway = start_with(config, Patience { connect: short, response: short, body: short }).unwrap();

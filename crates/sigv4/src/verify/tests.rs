@@ -46,11 +46,9 @@ fn check(parts: &Parts, body: &[u8], now: Timestamp) -> Result<Caller, VerifyErr
     verify(
         parts,
         body,
-        &|key| {
-            (key == KEY).then(|| Secret {
-                secret_access_key: SECRET.to_owned(),
-                session_token: session_token.clone(),
-            })
+        &|key, token| match key == KEY && token == session_token.as_deref() {
+            true => Ok(Secret { secret_access_key: SECRET.to_owned(), principal: crate::Principal::Account }),
+            false => Err(VerifyError::UnknownKey),
         },
         now,
     )
@@ -87,19 +85,22 @@ fn refuses_what_was_changed_on_the_way() {
 #[test]
 fn refuses_other_keys_and_tokens() {
     let (parts, body) = vector("invoke");
-    let unknown = verify(&parts, &body, &|_| None, signed_at());
+    let unknown = verify(&parts, &body, &|_, _| Err(VerifyError::UnknownKey), signed_at());
     assert_eq!(unknown, Err(VerifyError::UnknownKey));
     let tokenless = verify(
         &vector("session-token").0,
         b"",
-        &|_| Some(Secret { secret_access_key: SECRET.to_owned(), session_token: None }),
+        &|_, token| match token {
+            None => Ok(Secret { secret_access_key: SECRET.to_owned(), principal: crate::Principal::Account }),
+            Some(_) => Err(VerifyError::UnknownKey),
+        },
         signed_at(),
     );
     assert_eq!(tokenless, Err(VerifyError::UnknownKey));
     let wrong = verify(
         &parts,
         &body,
-        &|_| Some(Secret { secret_access_key: "other".to_owned(), session_token: None }),
+        &|_, _| Ok(Secret { secret_access_key: "other".to_owned(), principal: crate::Principal::Account }),
         signed_at(),
     );
     assert_eq!(wrong, Err(VerifyError::Mismatch));

@@ -1,0 +1,179 @@
+//! The query protocol, both ways: a request is a form (`Tags.member.1.Key=…`), an answer is XML around a JSON value.
+//! Knows no service; IAM and STS speak it.
+
+use crate::door::{Call, parameters};
+use crate::fault::Fault;
+use crate::reply::{self, Reply};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The parameters of a request, or of one member of a list in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// Reads what stands in the query string and in the body.
+    pub(crate) fn read(call: &Call) -> Form {
+        let mut all = parameters(call.parts.uri.query().unwrap_or_default());
+        all.extend(parameters(&String::from_utf8_lossy(&call.body)));
+        all.retain(|(name, _)| !name.starts_with("X-Amz-"));
+        Form(all)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(query: &str) -> Form {
+        Form(parameters(query))
+    }
+
+    /// A parameter; an empty one counts.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter that the model requires.
+    pub(crate) fn required(&self, name: &str) -> Result<&str, Fault> {
+        self.text(name).ok_or_else(|| invalid(name, "null", "Member must not be null"))
+    }
+
+    /// A whole number between two bounds.
+    pub(crate) fn number(&self, name: &str, min: i64, max: i64) -> Result<Option<i64>, Fault> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let number: i64 =
+            text.parse().map_err(|_| Fault::malformed_input(format!("{name} must be a whole number")))?;
+        let constraint = match number {
+            number if number < min => format!("Member must have value greater than or equal to {min}"),
+            number if number > max => format!("Member must have value less than or equal to {max}"),
+            number => return Ok(Some(number)),
+        };
+        Err(invalid(name, &format!("'{number}'"), &constraint))
+    }
+
+    /// `true` or `false`; false when it is not there.
+    pub(crate) fn boolean(&self, name: &str) -> Result<bool, Fault> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => Err(Fault::malformed_input(format!("{name} must be true or false"))),
+        }
+    }
+
+    /// The members of a list, in order. A member that is no structure has its value under the empty name.
+    pub(crate) fn list(&self, name: &str) -> Vec<Form> {
+        let mut members: BTreeMap<usize, Form> = BTreeMap::new();
+        for (key, value) in &self.0 {
+            let rest = key.strip_prefix(name).and_then(|rest| rest.strip_prefix(".member."));
+            let Some(rest) = rest else { continue };
+            let (index, field) = rest.split_once('.').unwrap_or((rest, ""));
+            let Ok(index) = index.parse() else { continue };
+            members.entry(index).or_default().0.push((field.to_owned(), value.clone()));
+        }
+        members.into_values().collect()
+    }
+
+    /// The members of a list of strings.
+    pub(crate) fn strings(&self, name: &str) -> Vec<String> {
+        self.list(name).iter().filter_map(|member| member.text("")).map(str::to_owned).collect()
+    }
+
+    /// Refuses what the operation does not read: nothing is silently dropped.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), Fault> {
+        let member = |key: &str| key.split('.').next().unwrap_or_default().to_owned();
+        let mut names = self.0.iter().map(|(key, _)| member(key));
+        match names
+            .find(|name| !["Action", "Version"].contains(&name.as_str()) && !known.contains(&name.as_str()))
+        {
+            Some(name) => Err(Fault::malformed_input(format!("{name} is not supported by dory."))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A constraint of the model is broken; as the query services say it.
+pub(crate) fn invalid(member: &str, value: &str, constraint: &str) -> Fault {
+    let mut letters = member.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase()).into_iter();
+    let member: String = first.chain(letters).collect();
+    Fault { code: "ValidationError", ..Fault::validation(&member, value, constraint) }
+}
+
+/// An answer: `result` is written member by member, lists as `<member>`; null means that there is nothing to say.
+pub(crate) fn answer(namespace: &str, action: &str, result: &Value, request_id: &str) -> Reply {
+    let mut text = format!("<{action}Response xmlns=\"{namespace}\">");
+    if !result.is_null() {
+        element(&mut text, &format!("{action}Result"), result);
+    }
+    text.push_str(&format!(
+        "<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{action}Response>"
+    ));
+    reply::raw(200, "text/xml", text)
+}
+
+fn element(text: &mut String, name: &str, value: &Value) {
+    if value.is_null() {
+        return;
+    }
+    text.push_str(&format!("<{name}>"));
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| element(text, name, value)),
+        Value::Array(items) => items.iter().for_each(|item| element(text, "member", item)),
+        Value::String(string) => text.push_str(&escape(string)),
+        other => text.push_str(&other.to_string()),
+    }
+    text.push_str(&format!("</{name}>"));
+}
+
+/// Text as XML can hold it; characters that it cannot hold at all become the replacement character.
+pub(crate) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            // A parser would turn a bare carriage return into a line feed.
+            '\r' => escaped.push_str("&#xD;"),
+            '\t' | '\n' => escaped.push(c),
+            c if c.is_control() => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn forms_have_lists_of_structures() {
+        let form = Form(parameters(
+            "Action=TagRole&RoleName=a%20b&Tags.member.10.Key=z&Tags.member.2.Key=k&Tags.member.2.Value=&Names.member.1=x",
+        ));
+        assert_eq!(form.text("RoleName"), Some("a b"));
+        let tags = form.list("Tags");
+        assert_eq!(tags.iter().map(|tag| tag.text("Key")).collect::<Vec<_>>(), [Some("k"), Some("z")]);
+        assert_eq!(tags[0].text("Value"), Some(""));
+        assert_eq!(form.strings("Names"), ["x"]);
+        assert!(form.only(&["RoleName", "Tags", "Names"]).is_ok());
+        assert!(
+            form.only(&["RoleName", "Tags"])
+                .expect_err("refused")
+                .message
+                .starts_with("Names is not supported")
+        );
+        assert_eq!(form.required("PolicyName").expect_err("missing").code, "ValidationError");
+    }
+
+    #[test]
+    fn values_become_xml() {
+        let mut text = String::new();
+        let value = json!({"Names": ["a<b", "c"], "None": null, "Truth": true, "Inner": {"N": 1}});
+        element(&mut text, "R", &value);
+        assert_eq!(
+            text,
+            "<R><Inner><N>1</N></Inner><Names><member>a&lt;b</member><member>c</member></Names><Truth>true</Truth></R>"
+        );
+    }
+}

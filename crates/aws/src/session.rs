@@ -1,0 +1,48 @@
+//! Who calls: the account itself, or a session of a role. Owns the names that callers have in ARNs, and the one rule
+//! about where credentials may be used.
+
+use crate::door::{Call, Door};
+use crate::fault::Fault;
+use crate::iam;
+use http::request::Parts;
+use sigv4::{Caller, Principal, VerifyError};
+
+/// Marks requests that came through the door inside a function instance; holds the instance's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FromInstance(pub String);
+
+/// An instance's credentials are of no use in another instance. Elsewhere they are: a function may presign a request
+/// that somebody else sends.
+pub(crate) fn at_home(parts: &Parts, caller: Caller) -> Result<Caller, VerifyError> {
+    let Principal::Session(session) = &caller.principal else { return Ok(caller) };
+    match (parts.extensions.get::<FromInstance>(), &session.instance) {
+        (Some(FromInstance(door)), Some(made_for)) if door != made_for => Err(VerifyError::UnknownKey),
+        _ => Ok(caller),
+    }
+}
+
+/// The names of a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    pub(crate) arn: String,
+    pub(crate) user_id: String,
+    /// The role's own ARN, for a session of a role.
+    pub(crate) role_arn: Option<String>,
+}
+
+/// Finds out who calls. The credentials of a role that is gone are not valid any more.
+pub(crate) async fn identity(door: &Door, call: &Call) -> Result<Identity, Fault> {
+    let account = &door.config.account_id;
+    let root =
+        || Identity { arn: format!("arn:aws:iam::{account}:root"), user_id: account.clone(), role_arn: None };
+    let Principal::Session(session) = &call.caller.principal else { return Ok(root()) };
+    let Some(name) = &session.role else { return Ok(root()) };
+    let role = iam::find_role(door, name)
+        .await?
+        .ok_or_else(|| Fault::signature(&VerifyError::UnknownKey, call.json))?;
+    Ok(Identity {
+        arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{}", session.name),
+        user_id: format!("{}:{}", iam::id("AROA", &role), session.name),
+        role_arn: Some(iam::arn(door, "role", &role)),
+    })
+}
