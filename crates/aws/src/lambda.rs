@@ -11,6 +11,7 @@ mod permission;
 mod read;
 mod route;
 mod settings;
+mod stream;
 mod update;
 mod url;
 
@@ -42,6 +43,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "UpdateFunctionConfiguration" => update::update_function_configuration(door, call, &name()?).await,
         "DeleteFunction" => update::delete_function(door, &name()?).await,
         "Invoke" => invoke::invoke(door, call, &name()?).await,
+        "InvokeWithResponseStream" => stream::invoke(door, call, &name()?).await,
         "CreateFunctionUrlConfig" => url::create(door, call, &name()?).await,
         "GetFunctionUrlConfig" => url::get(door, &name()?).await,
         "UpdateFunctionUrlConfig" => url::update(door, call, &name()?).await,

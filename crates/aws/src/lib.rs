@@ -7,11 +7,13 @@
 //!                                ├─ iam      query, 2010-05-08: roles and policies
 //!                                ├─ sts      query, 2011-06-15: who calls, temporary credentials
 //!                                └─ dory     /_dory/: code downloads, a function's log
+//!   event_stream ─ answers that come as a stream of events
 //!   Fault ─ one error, in the shape of the protocol that it is answered in
 //! ```
 
 mod door;
 mod dory;
+mod event_stream;
 mod fault;
 mod iam;
 mod lambda;

@@ -17,8 +17,10 @@ pub(crate) enum Fault {
     InitTimeout(Duration),
     /// Its program could not be run.
     Entrypoint(String),
-    /// Its answer is over the limit.
-    ResponseTooLarge,
+    /// Its answer is over this many bytes.
+    ResponseTooLarge(usize),
+    /// Its answer broke off.
+    Truncated,
 }
 
 impl Fault {
@@ -28,7 +30,8 @@ impl Fault {
             Fault::Timeout(_) | Fault::InitTimeout(_) => "Sandbox.Timedout",
             Fault::Exit(_) => "Runtime.ExitError",
             Fault::Entrypoint(_) => "Runtime.InvalidEntrypoint",
-            Fault::ResponseTooLarge => "Function.ResponseSizeTooLarge",
+            Fault::ResponseTooLarge(_) => "Function.ResponseSizeTooLarge",
+            Fault::Truncated => "Runtime.TruncatedResponse",
         }
     }
 
@@ -54,10 +57,10 @@ impl Fault {
             }
             Fault::Exit(_) => "Runtime exited without providing a reason".to_owned(),
             Fault::Entrypoint(reason) => reason.clone(),
-            Fault::ResponseTooLarge => format!(
-                "Response payload size exceeded maximum allowed payload size ({} bytes).",
-                crate::PAYLOAD_BYTES_MAX
-            ),
+            Fault::ResponseTooLarge(limit) => {
+                format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).")
+            }
+            Fault::Truncated => "Runtime closed the connection in the middle of its response".to_owned(),
         }
     }
 
@@ -65,7 +68,7 @@ impl Fault {
     pub(crate) fn document(&self, request_id: &str) -> Bytes {
         let sentence = self.sentence();
         let message = match self {
-            Fault::ResponseTooLarge => sentence,
+            Fault::ResponseTooLarge(_) => sentence,
             _ => format!("RequestId: {request_id} Error: {sentence}"),
         };
         json!({"errorType": self.error_type(), "errorMessage": message}).to_string().into()
@@ -113,7 +116,7 @@ mod tests {
         assert_eq!(exit(3, None), "Runtime exited with error: exit status 3");
         assert_eq!(exit(0, None), "Runtime exited without providing a reason");
         assert_eq!(
-            message(Fault::ResponseTooLarge),
+            message(Fault::ResponseTooLarge(crate::PAYLOAD_BYTES_MAX)),
             r#"{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).","errorType":"Function.ResponseSizeTooLarge"}"#
         );
     }

@@ -1,14 +1,16 @@
 //! `Functions`, what callers hold. Owns the wiring of definitions, pools, code and logs; called by the doors.
 
 mod follow;
+mod stream;
 
 pub use follow::{layer_resource, resource};
 
+use crate::Sandboxes;
 use crate::catalog::{Catalog, Function};
 use crate::code::{Code, CodeError, Codes};
 use crate::concurrency::Account;
 use crate::definition::object_name;
-use crate::instance::{InitFailure, Reply, Unstarted, Work};
+use crate::instance::{Answer, Caller, InitFailure, Instance, Reply, Unstarted, Work};
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 use crate::journal::TAIL_BYTES;
 use crate::logging::default_group;
@@ -17,7 +19,6 @@ use crate::machine::Machine;
 use crate::metering::Metering;
 use crate::report::{self, LATEST, Report, Status};
 use crate::runtimes::{RuntimeError, Runtimes};
-use crate::{FunctionError, Sandboxes};
 use bytes::Bytes;
 use client::{Key, Objects};
 use futures::stream::BoxStream;
@@ -140,21 +141,12 @@ impl Functions {
 
     /// Runs a function. The invocation goes on when the caller goes away, as on Lambda.
     pub async fn invoke(self: &Arc<Self>, invocation: Invocation) -> Result<Outcome, InvokeError> {
-        let key = Key::new(invocation.namespace.clone(), object_name(&invocation.name));
-        let function = self.catalog.get(&key).ok_or_else(|| self.not_found(&invocation))?;
-        if !matches!(invocation.qualifier.as_deref(), None | Some(LATEST)) {
-            return Err(self.not_found(&invocation));
-        }
-        if invocation.payload.len() > PAYLOAD_BYTES_MAX {
-            return Err(InvokeError::PayloadTooLarge { size: invocation.payload.len() });
-        }
-        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&invocation.payload) {
-            return Err(InvokeError::NotJson(error.to_string()));
-        }
+        let function = self.admit(&invocation)?;
         if invocation.kind == InvocationKind::DryRun {
             return Ok(Outcome {
                 request_id: uuid::Uuid::new_v4().to_string(),
                 payload: Bytes::new(),
+                content_type: None,
                 error: None,
                 log_tail: None,
                 executed_version: LATEST.to_owned(),
@@ -174,6 +166,22 @@ impl Functions {
             outcome
         });
         run.await.unwrap_or_else(|error| Err(InvokeError::Start(error.to_string())))
+    }
+
+    /// The function that an invocation means, if what it asks can be asked of it.
+    fn admit(&self, invocation: &Invocation) -> Result<Function, InvokeError> {
+        let key = Key::new(invocation.namespace.clone(), object_name(&invocation.name));
+        let function = self.catalog.get(&key).ok_or_else(|| self.not_found(invocation))?;
+        if !matches!(invocation.qualifier.as_deref(), None | Some(LATEST)) {
+            return Err(self.not_found(invocation));
+        }
+        if invocation.payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(InvokeError::PayloadTooLarge { size: invocation.payload.len() });
+        }
+        if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&invocation.payload) {
+            return Err(InvokeError::NotJson(error.to_string()));
+        }
+        Ok(function)
     }
 
     /// Checks and stores a zip archive. It is kept as long as a function names it, and for a while before.
@@ -269,11 +277,51 @@ impl Functions {
 }
 
 async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> Result<Outcome, InvokeError> {
+    let (caller, mut answer) = oneshot::channel();
+    let (request_id, taken) = hand_in(machine, function, invocation, Caller::Whole(caller)).await?;
+    let taken = match taken {
+        Ok(taken) => taken,
+        Err(reply) => return Ok(outcome(request_id, reply)),
+    };
+    let reply = taken.in_time(&mut answer).await;
+    let reply = reply.map_err(|_| InvokeError::Start("the instance was stopped".to_owned()))?;
+    machine.ran(function, taken.qualifier.as_deref(), reply.run);
+    Ok(outcome(request_id, reply))
+}
+
+/// An event in work.
+struct Taken {
+    request_id: String,
+    qualifier: Option<String>,
+    instance: Arc<Instance>,
+    timeout: Duration,
+    deadline: tokio::time::Instant,
+}
+
+impl Taken {
+    /// What the instance has to say, at the latest that it took too long.
+    async fn in_time<T>(&self, answer: &mut oneshot::Receiver<T>) -> Result<T, oneshot::error::RecvError> {
+        match tokio::time::timeout_at(self.deadline, &mut *answer).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                self.instance.time_out(&self.request_id, self.timeout);
+                answer.await
+            }
+        }
+    }
+}
+
+/// Finds an instance for an event and hands it in. Without an instance there may still be an answer.
+async fn hand_in(
+    machine: &Machine,
+    function: &Function,
+    invocation: Invocation,
+    mut caller: Caller,
+) -> Result<(String, Result<Taken, Reply>), InvokeError> {
     let request_id = uuid::Uuid::new_v4().to_string();
     let timeout = function.definition.revision.timeout;
     let qualifier = invocation.qualifier.clone();
     let called = Instant::now();
-    let (mut reply, mut answer) = oneshot::channel();
     let mut work = Work {
         request_id: request_id.clone(),
         deadline_ms: 0,
@@ -281,7 +329,6 @@ async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> 
         trace_id: invocation.trace_id,
         client_context: invocation.client_context,
     };
-    let mut taken = None;
     for _ in 0..DISPATCH_TRIES {
         let lease = match function.pool.take().await {
             Ok(lease) => lease,
@@ -289,39 +336,32 @@ async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> 
                 let tail = invocation.log_tail;
                 let reply = failed_to_start(machine, function, &request_id, called, tail, unstarted)?;
                 machine.ran(function, qualifier.as_deref(), reply.run);
-                return Ok(outcome(request_id, reply));
+                return Ok((request_id, Err(reply)));
             }
         };
         let Some(instance) = lease.instance() else { continue };
         work.deadline_ms =
             Timestamp::now().as_millisecond() + i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 2);
-        match instance.dispatch(work, invocation.log_tail, reply) {
+        let deadline = tokio::time::Instant::now() + timeout;
+        match instance.dispatch(work, invocation.log_tail, caller) {
             Ok(()) => {
-                taken = Some(instance);
-                break;
+                return Ok((
+                    request_id.clone(),
+                    Ok(Taken { request_id, qualifier, instance, timeout, deadline }),
+                ));
             }
-            Err(rejected) => (work, reply) = (rejected.work, rejected.reply),
+            Err(rejected) => (work, caller) = (rejected.work, rejected.caller),
         }
     }
-    let instance =
-        taken.ok_or_else(|| InvokeError::Start("instances end before they take the event".to_owned()))?;
-    let answered = match tokio::time::timeout(timeout, &mut answer).await {
-        Ok(answered) => answered,
-        Err(_) => {
-            instance.time_out(&request_id, timeout);
-            answer.await
-        }
-    };
-    let reply = answered.map_err(|_| InvokeError::Start("the instance was stopped".to_owned()))?;
-    machine.ran(function, qualifier.as_deref(), reply.run);
-    Ok(outcome(request_id, reply))
+    Err(InvokeError::Start("instances end before they take the event".to_owned()))
 }
 
 fn outcome(request_id: String, reply: Reply) -> Outcome {
     Outcome {
         request_id,
-        payload: reply.payload,
-        error: reply.error,
+        payload: reply.answer.payload,
+        content_type: reply.answer.content_type,
+        error: reply.answer.error,
         log_tail: reply.log_tail,
         executed_version: LATEST.to_owned(),
     }
@@ -368,5 +408,5 @@ fn failed_to_start(
         whole.drain(..whole.len().saturating_sub(TAIL_BYTES));
         Bytes::from(whole)
     });
-    Ok(Reply { payload, error: Some(FunctionError::Unhandled), log_tail, run: report.run() })
+    Ok(Reply { answer: Answer::failed(payload), log_tail, run: report.run() })
 }

@@ -1,9 +1,11 @@
 //! One instance: a sandbox that serves one invocation at a time. Owns the state machine between the Runtime API (below)
 //! and the pool (above): starting, idle, busy, finished, gone. Every step is taken under one short lock.
 
+mod answer;
 mod life;
 
-use crate::FunctionError;
+pub(crate) use answer::{Answer, Caller, Reply};
+
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::logging::Logging;
@@ -24,15 +26,6 @@ pub(crate) struct Work {
     pub(crate) payload: Bytes,
     pub(crate) trace_id: Option<String>,
     pub(crate) client_context: Option<String>,
-}
-
-/// What comes back to the invoker.
-pub(crate) struct Reply {
-    pub(crate) payload: Bytes,
-    pub(crate) error: Option<FunctionError>,
-    pub(crate) log_tail: Option<Bytes>,
-    /// What it took.
-    pub(crate) run: meter::Run,
 }
 
 /// Why a call of the Runtime API was refused.
@@ -87,7 +80,7 @@ enum State {
 /// The invocation in work.
 struct Active {
     request_id: String,
-    reply: oneshot::Sender<Reply>,
+    caller: Caller,
     started: Instant,
     /// How long the instance took to start, when this is its first invocation.
     init: Option<Duration>,
@@ -154,19 +147,14 @@ impl Instance {
     }
 
     /// Hands an event in. Gives it back when the instance cannot take it after all.
-    pub(crate) fn dispatch(
-        &self,
-        work: Work,
-        tail: bool,
-        reply: oneshot::Sender<Reply>,
-    ) -> Result<(), Rejected> {
+    pub(crate) fn dispatch(&self, work: Work, tail: bool, caller: Caller) -> Result<(), Rejected> {
         let mut state = self.lock();
         let (next, frozen) = match std::mem::replace(&mut *state, State::Finished) {
             State::Idle { next, frozen, .. } if !next.is_closed() => (next, frozen),
-            State::Idle { .. } => return Err(Rejected { work, reply }),
+            State::Idle { .. } => return Err(Rejected { work, caller }),
             other => {
                 *state = other;
-                return Err(Rejected { work, reply });
+                return Err(Rejected { work, caller });
             }
         };
         if frozen {
@@ -175,41 +163,15 @@ impl Instance {
         self.journal.begin(tail, &report::start(&self.logging, &work.request_id, LATEST));
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
         let request_id = work.request_id.clone();
-        *state = State::Busy(Active { request_id, reply, started: Instant::now(), init });
+        *state = State::Busy(Active { request_id, caller, started: Instant::now(), init });
         match next.send(work) {
             Ok(()) => Ok(()),
             Err(work) => match std::mem::replace(&mut *state, State::Finished) {
-                State::Busy(active) => Err(Rejected { work, reply: active.reply }),
+                State::Busy(active) => Err(Rejected { work, caller: active.caller }),
                 // The lock was held all along.
                 _ => Ok(()),
             },
         }
-    }
-
-    /// The function answered.
-    pub(crate) fn respond(&self, id: &str, payload: Bytes) -> Result<(), Refusal> {
-        let active = self.take_active(id, State::Finished)?;
-        self.note_finished();
-        self.finish(active, payload, None, Vec::new(), None);
-        Ok(())
-    }
-
-    /// The function failed and says how.
-    pub(crate) fn fail(&self, id: &str, payload: Bytes, error_type: &str) -> Result<(), Refusal> {
-        let active = self.take_active(id, State::Finished)?;
-        self.note_finished();
-        tracing::debug!(instance = self.id, error_type, "a function failed");
-        let status = Status::Reported(error_type);
-        self.finish(active, payload, Some(FunctionError::Unhandled), Vec::new(), Some(status));
-        Ok(())
-    }
-
-    /// The function answered more than fits.
-    pub(crate) fn response_too_large(&self, id: &str) -> Result<(), Refusal> {
-        let active = self.take_active(id, State::Finished)?;
-        self.note_finished();
-        self.finish_with(active, &Fault::ResponseTooLarge);
-        Ok(())
     }
 
     /// The runtime could not start and says why.
@@ -258,18 +220,11 @@ impl Instance {
             other => Status::Error(other.report_type()),
         };
         let lines = report::fault(&self.logging, id, fault);
-        self.finish(active, payload, Some(FunctionError::Unhandled), lines, Some(status));
+        self.finish(active, Answer::failed(payload), lines, Some(status));
     }
 
     /// The last lines first, then the answer: who has the answer finds the whole log.
-    fn finish(
-        &self,
-        active: Active,
-        payload: Bytes,
-        error: Option<FunctionError>,
-        mut lines: Vec<String>,
-        status: Option<Status<'_>>,
-    ) {
+    fn finish(&self, active: Active, answer: Answer, mut lines: Vec<String>, status: Option<Status<'_>>) {
         let report = Report {
             request_id: &active.request_id,
             duration: active.started.elapsed(),
@@ -280,8 +235,7 @@ impl Instance {
         };
         lines.extend(report::end(&self.logging, &report));
         let (log_tail, run) = (self.journal.end(&lines), report.run());
-        // The invoker may be gone; the invocation was still run and logged.
-        drop(active.reply.send(Reply { payload, error, log_tail, run }));
+        active.caller.finish(Reply { answer, log_tail, run });
     }
 
     fn take_active(&self, id: &str, then: State) -> Result<Active, Refusal> {
@@ -311,5 +265,5 @@ impl Instance {
 /// An event that an instance could not take, and where its answer goes.
 pub(crate) struct Rejected {
     pub(crate) work: Work,
-    pub(crate) reply: oneshot::Sender<Reply>,
+    pub(crate) caller: Caller,
 }

@@ -43,6 +43,8 @@ pub struct Outcome {
     pub request_id: String,
     /// What the function answered, or the error document.
     pub payload: Bytes,
+    /// What the runtime says the payload is.
+    pub content_type: Option<String>,
     /// Set when the payload is an error document; it becomes `X-Amz-Function-Error`.
     pub error: Option<FunctionError>,
     /// The last 4 KB of this invocation's log, where asked for.

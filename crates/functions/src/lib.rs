@@ -35,6 +35,7 @@ mod report;
 mod runtime_api;
 mod runtimes;
 mod sandboxes;
+mod streaming;
 
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 pub use definition::{DEFAULT_ROLE, Definition, object_name, role_name};
@@ -50,6 +51,7 @@ pub use logs::{
 };
 pub use runtimes::{RUNTIMES, RuntimeError};
 pub use sandboxes::{Sandbox, Sandboxes, Spec, StartError};
+pub use streaming::{Completion, ResponseBody, STREAM_BYTES_MAX, StreamedOutcome};
 
 /// Holds the AWS name of a function whose object had to be named differently.
 pub const NAME_ANNOTATION: &str = "dory.dev/function-name";

@@ -57,7 +57,7 @@ pub(crate) fn fault(logging: &Logging, request_id: &str, fault: &Fault) -> Vec<S
             let now = time(Timestamp::now());
             vec![format!("{now} {request_id} {}", fault.sentence())]
         }
-        Fault::ResponseTooLarge => vec![fault.sentence()],
+        Fault::ResponseTooLarge(_) => vec![fault.sentence()],
         other => {
             let line = format!("RequestId: {request_id} Error: {}", other.sentence());
             vec![line, other.error_type().to_owned()]

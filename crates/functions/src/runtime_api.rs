@@ -1,11 +1,13 @@
 //! The Runtime API, version 2018-06-01, as runtimes inside a sandbox call it: `next`, `response`, `error` and
 //! `init/error`. Owns the wire only; what each call means is decided by the [`Instance`] that it belongs to.
 
+mod response;
+
 use crate::instance::{Instance, Refusal, Work};
 use crate::invocation::PAYLOAD_BYTES_MAX;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -82,34 +84,14 @@ async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Respons
             Ok(work) => event(work, instance),
             Err(refusal) => accepted(Err(refusal)),
         },
-        Call::Response(id) => match read(body).await {
-            Ok(payload) => accepted(instance.respond(id, payload)),
-            Err(Unreadable::TooLarge) => {
-                let refused = instance.response_too_large(id);
-                refused.err().map_or_else(
-                    || {
-                        let limit =
-                            format!("Exceeded maximum allowed payload size ({PAYLOAD_BYTES_MAX} bytes).");
-                        refuse(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &limit)
-                    },
-                    |refusal| accepted(Err(refusal)),
-                )
-            }
-            Err(Unreadable::Broken) => {
-                refuse(StatusCode::BAD_REQUEST, "Truncated", "The response was cut off")
-            }
-        },
+        Call::Response(id) => response::receive(instance, id, &parts.headers, body).await,
         Call::Error(id) => match read(body).await {
-            Ok(payload) => accepted(instance.fail(id, payload, &error_type(&parts.headers))),
-            Err(_) => {
-                refuse(StatusCode::BAD_REQUEST, "InvalidErrorShape", "The error document cannot be read")
-            }
+            Some(payload) => accepted(instance.fail(id, payload, &error_type(&parts.headers))),
+            None => refuse(StatusCode::BAD_REQUEST, "InvalidErrorShape", "The error document cannot be read"),
         },
         Call::InitError => match read(body).await {
-            Ok(payload) => accepted(instance.init_failed(payload, &error_type(&parts.headers))),
-            Err(_) => {
-                refuse(StatusCode::BAD_REQUEST, "InvalidErrorShape", "The error document cannot be read")
-            }
+            Some(payload) => accepted(instance.init_failed(payload, &error_type(&parts.headers))),
+            None => refuse(StatusCode::BAD_REQUEST, "InvalidErrorShape", "The error document cannot be read"),
         },
         Call::Unknown => {
             refuse(StatusCode::NOT_FOUND, "NotFound", "No such call in the Runtime API 2018-06-01")
@@ -117,17 +99,9 @@ async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Respons
     }
 }
 
-enum Unreadable {
-    TooLarge,
-    Broken,
-}
-
-async fn read(body: Incoming) -> Result<Bytes, Unreadable> {
-    match Limited::new(body, PAYLOAD_BYTES_MAX).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Unreadable::TooLarge),
-        Err(_) => Err(Unreadable::Broken),
-    }
+/// The body, if it is not too large.
+async fn read(body: Incoming) -> Option<Bytes> {
+    Some(Limited::new(body, PAYLOAD_BYTES_MAX).collect().await.ok()?.to_bytes())
 }
 
 fn error_type(headers: &HeaderMap) -> String {

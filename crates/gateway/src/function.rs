@@ -1,8 +1,10 @@
 //! Function URLs: a request becomes an event, the function's answer becomes a response (AWS Lambda developer guide,
-//! "Invoking Lambda function URLs"). Buffered both ways, as `InvokeMode: BUFFERED` says.
+//! "Invoking Lambda function URLs"). Requests are buffered, and answers too unless `InvokeMode: RESPONSE_STREAM` says
+//! otherwise.
 
 mod event;
 mod response;
+mod stream;
 
 use std::sync::Arc;
 
@@ -85,21 +87,23 @@ impl Door {
             trace_id,
             log_tail: false,
         };
+        if function.streams {
+            return match self.functions.clone().invoke_streaming(invocation).await {
+                Ok(outcome) => stream::respond(&function.name, outcome).await,
+                Err(error) => refused(&error),
+            };
+        }
         let outcome = match self.functions.clone().invoke(invocation).await {
             Ok(outcome) => outcome,
             Err(error) => return refused(&error),
         };
         // What the function did wrong stands in its log; the caller learns only that it did, as on AWS.
         let mut response = match outcome.error {
-            None => response::read(&outcome.payload).unwrap_or_else(|problem| {
-                tracing::info!(function = %function.name, %problem, "a function's answer is no HTTP response");
-                bad_gateway()
-            }),
+            None => response::read(&outcome.payload, outcome.content_type.as_deref())
+                .unwrap_or_else(|problem| unfit(&function.name, &problem)),
             Some(_) => bad_gateway(),
         };
-        if let Ok(id) = HeaderValue::from_str(&outcome.request_id) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
+        name_request(&mut response, &outcome.request_id);
         response
     }
 
@@ -124,6 +128,17 @@ impl Door {
             Err(error) => Err(forbidden(&error.to_string())),
         }
     }
+}
+
+fn name_request(response: &mut Response<Body>, request_id: &str) {
+    if let Ok(id) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+}
+
+fn unfit(function: &str, problem: &str) -> Response<Body> {
+    tracing::info!(function, problem, "a function's answer is no HTTP response");
+    bad_gateway()
 }
 
 fn bad_gateway() -> Response<Body> {

@@ -27,6 +27,9 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The body of a request to a function: Lambda's limit on the whole event, in which it must fit anyway.
 pub(crate) const FUNCTION_BODY_MAX: usize = 6 * 1024 * 1024;
 
+/// Status, headers and cookies that a function sends ahead of a streamed body.
+pub(crate) const PRELUDE_BYTES_MAX: usize = 64 * 1024;
+
 /// How long endpoints may take. Tests have less of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {

@@ -29,6 +29,7 @@ impl Invoke for Mirror {
         let outcome = Outcome {
             request_id: "r".into(),
             payload,
+            content_type: None,
             error: None,
             log_tail: None,
             executed_version: "$LATEST".into(),

@@ -14,21 +14,7 @@ use http::HeaderValue;
 const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
 
 pub(crate) async fn invoke(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
-    let invocation = Invocation {
-        namespace: NAMESPACE.to_owned(),
-        name: name.name.clone(),
-        qualifier: name.qualifier.clone(),
-        kind: kind(call)?,
-        payload: if call.body.is_empty() { Bytes::from_static(b"{}") } else { call.body.clone() },
-        client_context: client_context(call)?,
-        trace_id: call.header("x-amzn-trace-id").map(str::to_owned),
-        log_tail: log_tail(call)?,
-    };
-    for unsupported in ["X-Amz-Durable-Execution-Name", "X-Amz-Tenant-Id"] {
-        if call.parts.headers.contains_key(unsupported) {
-            return Err(Fault::unsupported(unsupported));
-        }
-    }
+    let invocation = invocation(call, name)?;
     let dry_run = invocation.kind == InvocationKind::DryRun;
     let outcome = door.config.functions.invoke(invocation).await.map_err(fault)?;
     let mut reply = match dry_run {
@@ -50,6 +36,25 @@ pub(crate) async fn invoke(door: &Door, call: &Call, name: &Name) -> Result<Repl
         set("x-amz-log-result", &BASE64_STANDARD.encode(tail));
     }
     Ok(reply)
+}
+
+/// What a request asks for, whichever way it wants the answer.
+pub(super) fn invocation(call: &Call, name: &Name) -> Result<Invocation, Fault> {
+    for unsupported in ["X-Amz-Durable-Execution-Name", "X-Amz-Tenant-Id"] {
+        if call.parts.headers.contains_key(unsupported) {
+            return Err(Fault::unsupported(unsupported));
+        }
+    }
+    Ok(Invocation {
+        namespace: NAMESPACE.to_owned(),
+        name: name.name.clone(),
+        qualifier: name.qualifier.clone(),
+        kind: kind(call)?,
+        payload: if call.body.is_empty() { Bytes::from_static(b"{}") } else { call.body.clone() },
+        client_context: client_context(call)?,
+        trace_id: call.header("x-amzn-trace-id").map(str::to_owned),
+        log_tail: log_tail(call)?,
+    })
 }
 
 fn kind(call: &Call) -> Result<InvocationKind, Fault> {
@@ -94,7 +99,7 @@ fn client_context(call: &Call) -> Result<Option<String>, Fault> {
     Ok(Some(document.to_string()))
 }
 
-fn fault(error: InvokeError) -> Fault {
+pub(super) fn fault(error: InvokeError) -> Fault {
     let message = error.to_string();
     match error {
         InvokeError::NotFound(_) => Fault::not_found(message),

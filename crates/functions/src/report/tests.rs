@@ -82,7 +82,7 @@ fn each_record_has_its_level() {
         let mut lines = init_done(&logging, "hello", LATEST, Duration::ZERO);
         lines.extend(start(&logging, "8f5", LATEST));
         lines.extend(end(&logging, &report(None, None)));
-        lines.extend(fault(&logging, "8f5", &Fault::ResponseTooLarge));
+        lines.extend(fault(&logging, "8f5", &Fault::ResponseTooLarge(crate::PAYLOAD_BYTES_MAX)));
         lines.extend(end(&logging, &report(None, Some(Status::Timeout))));
         lines.extend(init_failed(&logging, Duration::ZERO, "init", Status::Timeout));
         names(lines)

@@ -11,16 +11,50 @@ use crate::answer::{Body, full};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A document with a `statusCode` is a response; anything else is the body of a 200. An error says what is wrong.
-pub(super) fn read(payload: &Bytes) -> Result<Response<Body>, String> {
+/// The content type of an answer whose status and headers go ahead of the body, as JSON and eight NUL bytes.
+const WITH_PRELUDE: &str = "application/vnd.awslambda.http-integration-response";
+
+/// What ends such a prelude; JSON has no NUL bytes.
+const DELIMITER: [u8; 8] = [0; 8];
+
+/// A document with a `statusCode` is a response, and so is a prelude with a body behind it; anything else is the body of
+/// a 200. An error says what is wrong.
+pub(super) fn read(payload: &Bytes, content_type: Option<&str>) -> Result<Response<Body>, String> {
+    if has_prelude(content_type) {
+        let (prelude, body) = split(payload).ok_or("the prelude of its answer has no end")?;
+        return begin(prelude, full(payload.slice_ref(body)));
+    }
     let answer: Value = serde_json::from_slice(payload).map_err(|error| format!("no JSON: {error}"))?;
     if answer.get("statusCode").is_none() {
         let mut response = Response::new(full(payload.clone()));
         response.headers_mut().insert(CONTENT_TYPE, JSON);
         return Ok(response);
     }
-    let mut response = Response::new(full(body(&answer)?));
-    *response.status_mut() = status(&answer["statusCode"])?;
+    with_head(&answer, full(body(&answer)?))
+}
+
+/// Whether the answer begins with a prelude.
+pub(super) fn has_prelude(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|kind| kind.split(';').next().unwrap_or_default().trim() == WITH_PRELUDE)
+}
+
+/// The prelude and what follows its delimiter, once that is there.
+pub(super) fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.windows(DELIMITER.len()).position(|window| window == DELIMITER)?;
+    Some((&bytes[..end], &bytes[end + DELIMITER.len()..]))
+}
+
+/// The response that a prelude describes, with this body.
+pub(super) fn begin(prelude: &[u8], body: Body) -> Result<Response<Body>, String> {
+    let answer: Value = serde_json::from_slice(prelude).map_err(|error| format!("no JSON: {error}"))?;
+    with_head(&answer, body)
+}
+
+fn with_head(answer: &Value, body: Body) -> Result<Response<Body>, String> {
+    let mut response = Response::new(body);
+    if let Some(code) = answer.get("statusCode") {
+        *response.status_mut() = status(code)?;
+    }
     let headers = response.headers_mut();
     for (name, value) in answer["headers"].as_object().into_iter().flatten() {
         let parsed =
@@ -75,7 +109,11 @@ mod tests {
 
     /// Status, sorted headers and body, in one line.
     fn read(payload: &str) -> String {
-        let response = match super::read(&Bytes::copy_from_slice(payload.as_bytes())) {
+        read_as(payload, None)
+    }
+
+    fn read_as(payload: &str, content_type: Option<&str>) -> String {
+        let response = match super::read(&Bytes::copy_from_slice(payload.as_bytes()), content_type) {
             Ok(response) => response,
             Err(problem) => return problem,
         };
@@ -104,6 +142,20 @@ mod tests {
             read(r#"{"statusCode":200,"cookies":["a=1","b=2"],"body":"aGk=","isBase64Encoded":true}"#),
             format!(r#"200 [{json} set-cookie=a=1 set-cookie=b=2] "hi""#)
         );
+    }
+
+    #[test]
+    fn answers_with_a_prelude() {
+        let kind = Some("application/vnd.awslambda.http-integration-response");
+        assert_eq!(
+            read_as(
+                "{\"statusCode\":418,\"headers\":{\"x\":\"y\"},\"cookies\":[\"a=1\"]}\0\0\0\0\0\0\0\0tea\0",
+                kind
+            ),
+            r#"418 [content-type=application/json set-cookie=a=1 x=y] "tea\0""#
+        );
+        assert_eq!(read_as("{}\0\0\0\0\0\0\0\0", kind), r#"200 [content-type=application/json] """#);
+        assert_eq!(read_as("{}\0\0", kind), "the prelude of its answer has no end");
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(crate) struct Function {
     pub(crate) id: String,
     /// Whether callers must sign (`AWS_IAM`).
     pub(crate) signed: bool,
+    /// Whether answers are passed on while the function writes them (`RESPONSE_STREAM`).
+    pub(crate) streams: bool,
     routes: Vec<Route>,
 }
 
@@ -58,6 +60,7 @@ impl Function {
             id: text(&url["id"]),
             // Anything but NONE, also a word of a later version, is not open to everybody.
             signed: url["authType"].as_str().unwrap_or("NONE") != "NONE",
+            streams: url["invokeMode"] == "RESPONSE_STREAM",
             routes: routes.iter().filter_map(|route| Route::read(route.as_str()?)).collect(),
         })
     }

@@ -40,6 +40,7 @@ pub(super) fn outcome(payload: &str) -> Outcome {
     Outcome {
         request_id: "request-1".to_owned(),
         payload: payload.to_owned().into(),
+        content_type: None,
         error: None,
         log_tail: None,
         executed_version: "$LATEST".to_owned(),

@@ -1,0 +1,62 @@
+//! Invocations whose answer is read while the function still writes it.
+
+use super::{Functions, hand_in, outcome};
+use crate::catalog::Function;
+use crate::instance::Caller;
+use crate::invocation::{Invocation, InvokeError};
+use crate::machine::Machine;
+use crate::report::LATEST;
+use crate::streaming::{Opened, ResponseBody, StreamedOutcome};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+impl Functions {
+    /// Runs a function; returns when its answer begins. The invocation goes on when the caller goes away, and counts
+    /// until the function has finished.
+    pub async fn invoke_streaming(
+        self: &Arc<Self>,
+        invocation: Invocation,
+    ) -> Result<StreamedOutcome, InvokeError> {
+        let function = self.admit(&invocation)?;
+        let slot = self
+            .account
+            .enter(&function.usage, function.definition.reserved_concurrency)
+            .map_err(InvokeError::TooManyRequests)?;
+        let machine = self.machine.clone();
+        let (begin, begun) = oneshot::channel();
+        tokio::spawn(async move {
+            stream(&machine, &function, invocation, begin).await;
+            drop(slot);
+        });
+        begun.await.unwrap_or_else(|_| Err(InvokeError::Start("the platform is stopping".to_owned())))
+    }
+}
+
+type Begin = oneshot::Sender<Result<StreamedOutcome, InvokeError>>;
+
+/// Runs it to its end, whether or not somebody still listens.
+async fn stream(machine: &Machine, function: &Function, invocation: Invocation, begin: Begin) {
+    let (caller, mut opened) = oneshot::channel();
+    let taken = match hand_in(machine, function, invocation, Caller::Stream(caller)).await {
+        Ok((_, Ok(taken))) => taken,
+        Ok((request_id, Err(reply))) => return drop(begin.send(Ok(outcome(request_id, reply).into()))),
+        Err(error) => return drop(begin.send(Err(error))),
+    };
+    match taken.in_time(&mut opened).await {
+        Ok(Opened::Whole(reply)) => {
+            machine.ran(function, taken.qualifier.as_deref(), reply.run);
+            drop(begin.send(Ok(outcome(taken.request_id, reply).into())));
+        }
+        Ok(Opened::Pieces { content_type, chunks, mut end }) => {
+            let (complete, completion) = oneshot::channel();
+            let body = ResponseBody::new(chunks, completion);
+            let (request_id, executed_version) = (taken.request_id.clone(), LATEST.to_owned());
+            drop(begin.send(Ok(StreamedOutcome { request_id, executed_version, content_type, body })));
+            if let Ok(reply) = taken.in_time(&mut end).await {
+                machine.ran(function, taken.qualifier.as_deref(), reply.run);
+                drop(complete.send(reply.into()));
+            }
+        }
+        Err(_) => drop(begin.send(Err(InvokeError::Start("the instance was stopped".to_owned())))),
+    }
+}

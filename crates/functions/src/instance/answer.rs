@@ -1,0 +1,126 @@
+//! Answers of an instance on their way to the caller: whole, or opened and then completed. The pieces themselves go from
+//! the Runtime API straight to the caller; the state machine sees only the beginning and the end.
+
+use super::{Active, Instance, Refusal, State};
+use crate::FunctionError;
+use crate::fault::Fault;
+use crate::report::Status;
+use crate::streaming::{CHUNKS_MAX, Opened};
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+/// What an invocation has to say.
+pub(crate) struct Answer {
+    pub(crate) payload: Bytes,
+    pub(crate) content_type: Option<String>,
+    /// Set when the payload is an error document.
+    pub(crate) error: Option<FunctionError>,
+}
+
+/// What comes back to the invoker.
+pub(crate) struct Reply {
+    pub(crate) answer: Answer,
+    pub(crate) log_tail: Option<Bytes>,
+    /// What it took.
+    pub(crate) run: meter::Run,
+}
+
+impl Answer {
+    /// An error document.
+    pub(crate) fn failed(payload: Bytes) -> Answer {
+        Answer { payload, content_type: None, error: Some(FunctionError::Unhandled) }
+    }
+}
+
+/// Who waits for an invocation, and what for.
+pub(crate) enum Caller {
+    /// For the whole answer at once.
+    Whole(oneshot::Sender<Reply>),
+    /// For its beginning.
+    Stream(oneshot::Sender<Opened>),
+    /// For its end: the beginning has been handed over.
+    Rest(oneshot::Sender<Reply>),
+}
+
+impl Caller {
+    /// Hands over how the invocation ended. The caller may be gone; it was still run and logged.
+    pub(super) fn finish(self, reply: Reply) {
+        match self {
+            Caller::Whole(whole) => drop(whole.send(reply)),
+            Caller::Stream(stream) => drop(stream.send(Opened::Whole(reply))),
+            Caller::Rest(rest) => drop(rest.send(reply)),
+        }
+    }
+}
+
+impl Instance {
+    /// The function begins to answer piece by piece. Gives where the pieces go, or nothing when the caller wants them
+    /// all at once.
+    pub(crate) fn open_stream(
+        &self,
+        id: &str,
+        content_type: Option<String>,
+    ) -> Result<Option<mpsc::Sender<Bytes>>, Refusal> {
+        let mut state = self.lock();
+        let State::Busy(active) = &mut *state else { return Err(Refusal::State) };
+        if active.request_id != id {
+            return Err(Refusal::OtherRequest);
+        }
+        let (finish, end) = oneshot::channel();
+        match std::mem::replace(&mut active.caller, Caller::Rest(finish)) {
+            Caller::Stream(stream) => {
+                let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
+                drop(stream.send(Opened::Pieces { content_type, chunks, end }));
+                Ok(Some(sender))
+            }
+            whole @ Caller::Whole(_) => {
+                active.caller = whole;
+                Ok(None)
+            }
+            // It answers already, on another connection.
+            rest @ Caller::Rest(_) => {
+                active.caller = rest;
+                Err(Refusal::State)
+            }
+        }
+    }
+
+    /// The function answered.
+    pub(crate) fn respond(
+        &self,
+        id: &str,
+        payload: Bytes,
+        content_type: Option<String>,
+    ) -> Result<(), Refusal> {
+        let active = self.take_answered(id)?;
+        self.finish(active, Answer { payload, content_type, error: None }, Vec::new(), None);
+        Ok(())
+    }
+
+    /// The function failed and says how.
+    pub(crate) fn fail(&self, id: &str, payload: Bytes, error_type: &str) -> Result<(), Refusal> {
+        let active = self.take_answered(id)?;
+        tracing::debug!(instance = self.id, error_type, "a function failed");
+        let status = Some(Status::Reported(error_type));
+        self.finish(active, Answer::failed(payload), Vec::new(), status);
+        Ok(())
+    }
+
+    /// What the function answers cannot be an answer: too much, or cut off.
+    pub(crate) fn reject_answer(&self, id: &str, fault: &Fault) -> Result<(), Refusal> {
+        let active = self.take_answered(id)?;
+        self.finish_with(active, fault);
+        Ok(())
+    }
+
+    /// Whether this invocation is still in work.
+    pub(crate) fn is_busy_with(&self, id: &str) -> bool {
+        matches!(&*self.lock(), State::Busy(active) if active.request_id == id)
+    }
+
+    fn take_answered(&self, id: &str) -> Result<Active, Refusal> {
+        let active = self.take_active(id, State::Finished)?;
+        self.note_finished();
+        Ok(active)
+    }
+}
