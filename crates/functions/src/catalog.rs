@@ -1,20 +1,26 @@
-//! Which functions there are: the definitions read from the watched objects, each with its pool. A change of what
-//! instances are made of makes a new pool and lets the old one run dry.
+//! Which functions there are: the definitions read from the watched objects, each with its pool; and what a qualifier
+//! of one of them leads to. A change of what instances are made of makes a new pool and lets the old one run dry; a
+//! published version never changes and has a pool of its own as long as it exists.
 
+use crate::alias::Alias;
 use crate::concurrency::{Account, Usage};
 use crate::definition::Definition;
 use crate::machine::Machine;
 use crate::pool::Pool;
+use crate::report::LATEST;
 use client::Key;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-/// One function as it is now.
+/// One function, or one version of it, as it is now.
 #[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) definition: Arc<Definition>,
     pub(crate) pool: Arc<Pool>,
+    /// The function's, over all its versions.
     pub(crate) usage: Arc<Usage>,
+    /// The function's, over all its versions.
+    pub(crate) reserved_concurrency: Option<u32>,
 }
 
 pub(crate) struct Catalog {
@@ -23,10 +29,17 @@ pub(crate) struct Catalog {
     functions: RwLock<Functions>,
 }
 
+/// The three kinds are watched independently: a version may be known before its function is.
 #[derive(Default)]
 struct Functions {
     by_key: HashMap<Key, Function>,
     by_url: HashMap<String, Key>,
+    /// Of each function, by version and by name of the alias.
+    versions: HashMap<Key, HashMap<String, (Arc<Definition>, Arc<Pool>)>>,
+    aliases: HashMap<Key, HashMap<String, Arc<Alias>>>,
+    /// The objects of versions and aliases, with what they stand for.
+    version_objects: HashMap<Key, (Key, String)>,
+    alias_objects: HashMap<Key, (Key, String)>,
 }
 
 impl Catalog {
@@ -36,6 +49,28 @@ impl Catalog {
 
     pub(crate) fn get(&self, key: &Key) -> Option<Function> {
         self.read().by_key.get(key).cloned()
+    }
+
+    /// What a call with this qualifier runs. An alias of two versions deals its calls out, so each call asks once.
+    pub(crate) fn resolve(&self, key: &Key, qualifier: Option<&str>) -> Option<Function> {
+        let functions = self.read();
+        let function = functions.by_key.get(key)?;
+        let ours = |uid: &str| uid.is_empty() || uid == function.definition.uid;
+        let Some(qualifier) = qualifier.filter(|qualifier| *qualifier != LATEST) else {
+            return Some(function.clone());
+        };
+        let alias = functions.aliases.get(key).and_then(|aliases| aliases.get(qualifier));
+        let version = match alias.filter(|alias| ours(&alias.uid)) {
+            Some(alias) if alias.version == LATEST => return Some(function.clone()),
+            Some(alias) => alias.next(),
+            None => qualifier,
+        };
+        let (definition, pool) = functions.versions.get(key)?.get(version)?;
+        ours(&definition.uid).then(|| Function {
+            definition: definition.clone(),
+            pool: pool.clone(),
+            ..function.clone()
+        })
     }
 
     pub(crate) fn by_url(&self, id: &str) -> Option<Function> {
@@ -48,7 +83,7 @@ impl Catalog {
         let key = Key::new(definition.namespace.clone(), definition.object.clone());
         let definition = Arc::new(definition);
         let replaced = {
-            let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+            let mut functions = self.write();
             let old = functions.by_key.get(&key);
             let usage = old.map(|old| old.usage.clone()).unwrap_or_default();
             let kept = old.filter(|old| old.definition.revision == definition.revision);
@@ -56,7 +91,8 @@ impl Catalog {
                 Some(old) => old.pool.clone(),
                 None => Pool::new(self.machine.clone(), definition.clone()),
             };
-            let function = Function { definition, pool, usage };
+            let reserved_concurrency = definition.reserved_concurrency;
+            let function = Function { definition, pool, usage, reserved_concurrency };
             let old = functions.by_key.insert(key, function.clone());
             functions.index();
             self.account.reserve(functions.reserved());
@@ -67,10 +103,43 @@ impl Catalog {
         }
     }
 
+    /// Takes in a published version from this object.
+    pub(crate) fn put_version(&self, object: &Key, definition: Definition) {
+        let key = Key::new(definition.namespace.clone(), definition.object.clone());
+        let version = definition.version.clone();
+        let definition = Arc::new(definition);
+        let replaced = {
+            let mut functions = self.write();
+            functions.version_objects.insert(object.clone(), (key.clone(), version.clone()));
+            let versions = functions.versions.entry(key).or_default();
+            let kept = versions
+                .get(&version)
+                .filter(|(old, _)| old.uid == definition.uid && old.revision == definition.revision);
+            let pool = match kept {
+                Some((_, pool)) => pool.clone(),
+                None => Pool::new(self.machine.clone(), definition.clone()),
+            };
+            let old = versions.insert(version, (definition, pool.clone()));
+            old.map(|(_, old)| old).filter(|old| !Arc::ptr_eq(old, &pool))
+        };
+        if let Some(old) = replaced {
+            old.close();
+        }
+    }
+
+    /// Takes in a new or changed alias from this object. The calls that come after this go where it leads now; those
+    /// under way end where they are.
+    pub(crate) fn put_alias(&self, object: &Key, alias: Alias) {
+        let key = Key::new(alias.namespace.clone(), alias.function.clone());
+        let mut functions = self.write();
+        functions.alias_objects.insert(object.clone(), (key.clone(), alias.name.clone()));
+        functions.aliases.entry(key).or_default().insert(alias.name.clone(), Arc::new(alias));
+    }
+
     /// A function was deleted.
     pub(crate) fn remove(&self, key: &Key) {
         let removed = {
-            let mut functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+            let mut functions = self.write();
             let removed = functions.by_key.remove(key);
             functions.index();
             self.account.reserve(functions.reserved());
@@ -81,19 +150,59 @@ impl Catalog {
         }
     }
 
-    /// The code archives that functions name.
-    pub(crate) fn code(&self) -> HashSet<String> {
-        let functions = self.read();
-        functions.by_key.values().flat_map(|function| function.definition.revision.code()).collect()
+    /// A version was deleted.
+    pub(crate) fn remove_version(&self, object: &Key) {
+        let removed = {
+            let mut functions = self.write();
+            let Some((key, version)) = functions.version_objects.remove(object) else { return };
+            take(&mut functions.versions, &key, &version)
+        };
+        if let Some((_, pool)) = removed {
+            pool.close();
+        }
     }
 
+    /// An alias was deleted.
+    pub(crate) fn remove_alias(&self, object: &Key) {
+        let mut functions = self.write();
+        if let Some((key, name)) = functions.alias_objects.remove(object) {
+            take(&mut functions.aliases, &key, &name);
+        }
+    }
+
+    /// The code archives that functions and versions name.
+    pub(crate) fn code(&self) -> HashSet<String> {
+        let functions = self.read();
+        let latest = functions.by_key.values().map(|function| &function.definition);
+        let versions =
+            functions.versions.values().flat_map(HashMap::values).map(|(definition, _)| definition);
+        latest.chain(versions).flat_map(|definition| definition.revision.code()).collect()
+    }
+
+    /// Of functions and versions.
     pub(crate) fn pools(&self) -> Vec<Arc<Pool>> {
-        self.read().by_key.values().map(|function| function.pool.clone()).collect()
+        let functions = self.read();
+        let versions = functions.versions.values().flat_map(HashMap::values).map(|(_, pool)| pool);
+        functions.by_key.values().map(|function| &function.pool).chain(versions).cloned().collect()
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Functions> {
         self.functions.read().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Functions> {
+        self.functions.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes one of a function's versions or aliases out, and the function's map with the last one.
+fn take<T>(all: &mut HashMap<Key, HashMap<String, T>>, key: &Key, name: &str) -> Option<T> {
+    let of_function = all.get_mut(key)?;
+    let taken = of_function.remove(name);
+    if of_function.is_empty() {
+        all.remove(key);
+    }
+    taken
 }
 
 impl Functions {

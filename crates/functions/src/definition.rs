@@ -1,9 +1,11 @@
-//! One function as its object describes it. Pure: reads the JSON of a `Function` and refuses what makes no sense; the
-//! API server has validated it already, so a refusal here is a line in the log, not an answer to a user.
+//! One function, or one published version of it, as its object describes it. Pure: reads the JSON of a `Function` or
+//! `FunctionVersion` and refuses what makes no sense; the API server has validated it already, so a refusal here is a
+//! line in the log, not an answer to a user.
 
 use crate::NAME_ANNOTATION;
 use crate::code::merged_name;
 use crate::logging::Logging;
+use crate::report::LATEST;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -14,8 +16,15 @@ use std::time::Duration;
 pub struct Definition {
     /// The namespace of its object.
     pub namespace: String,
-    /// The name of its object.
+    /// The name of the `Function` object, also for a version of it.
     pub object: String,
+    /// The uid of the `Function` object, also for a version of it: a version of a function that was deleted is none of
+    /// a new function of the same name. Empty for a version without an owner.
+    pub uid: String,
+    /// `$LATEST`, or the number of a published version.
+    pub version: String,
+    /// Instances of a published version to keep ready.
+    pub provisioned: u32,
     /// Its name, as AWS clients know it.
     pub name: String,
     /// What instances are made of. Another revision means other instances.
@@ -78,6 +87,9 @@ struct Spec {
     layers: Vec<CodeSpec>,
     reserved_concurrency: Option<u32>,
     url: Option<UrlSpec>,
+    function_name: Option<String>,
+    version: Option<String>,
+    provisioned_concurrency: Option<u32>,
 }
 
 #[derive(Deserialize)]
@@ -95,16 +107,25 @@ struct UrlSpec {
 }
 
 impl Definition {
-    /// Reads a `Function` object. The defaults are AWS's, in case the object was not defaulted.
+    /// Reads a `Function` or `FunctionVersion` object. The defaults are AWS's, in case the object was not defaulted.
     pub fn read(object: &Value) -> Result<Definition, String> {
         let metadata = &object["metadata"];
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let object_name = text(&metadata["name"]).ok_or("it has no name")?;
         let spec = Spec::deserialize(&object["spec"]).map_err(|error| error.to_string())?;
+        let (object_name, uid) = match spec.function_name {
+            Some(function) => {
+                (function, client::owner::controller_uid(object).unwrap_or_default().to_owned())
+            }
+            None => (object_name, text(&metadata["uid"]).unwrap_or_default()),
+        };
         Ok(Definition {
             namespace: text(&metadata["namespace"]).unwrap_or_else(|| "default".to_owned()),
             name: text(&metadata["annotations"][NAME_ANNOTATION]).unwrap_or_else(|| object_name.clone()),
             object: object_name,
+            uid,
+            version: spec.version.unwrap_or_else(|| LATEST.to_owned()),
+            provisioned: spec.provisioned_concurrency.unwrap_or(0),
             revision: Revision {
                 runtime: spec.runtime,
                 handler: spec.handler,
@@ -183,7 +204,25 @@ mod tests {
         assert_eq!(definition.revision.timeout, Duration::from_secs(3));
         assert_eq!(definition.revision.memory_mb, 128);
         assert_eq!(definition.reserved_concurrency, Some(2));
+        assert_eq!(definition.version, "$LATEST");
         assert_eq!(definition.url, Some(Url { id: "abc".to_owned(), signed: false }));
+    }
+
+    #[test]
+    fn a_version_is_of_its_function() {
+        let version = Definition::read(&json!({
+            "metadata": {
+                "name": "hello-1234.7", "annotations": {"dory.dev/function-name": "Hello"},
+                "ownerReferences": [{"uid": "u", "controller": true}],
+            },
+            "spec": {
+                "functionName": "hello-1234", "version": "7", "runtime": "provided.al2", "code": {"sha256": "ab"},
+                "provisionedConcurrency": 2,
+            },
+        }))
+        .expect("a well-formed version");
+        assert_eq!((version.name.as_str(), version.object.as_str()), ("Hello", "hello-1234"));
+        assert_eq!((version.version.as_str(), version.uid.as_str(), version.provisioned), ("7", "u", 2));
     }
 
     #[test]

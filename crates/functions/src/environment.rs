@@ -6,7 +6,6 @@
 use crate::LogFormat;
 use crate::definition::Definition;
 use crate::machine::Machine;
-use crate::report::LATEST;
 use crate::runtimes::Program;
 use std::collections::BTreeMap;
 
@@ -66,7 +65,7 @@ pub(crate) fn environment(
     }
     set("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &definition.revision.memory_mb.to_string());
     set("AWS_LAMBDA_FUNCTION_NAME", &definition.name);
-    set("AWS_LAMBDA_FUNCTION_VERSION", LATEST);
+    set("AWS_LAMBDA_FUNCTION_VERSION", &definition.version);
     set("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
     let logging = &definition.revision.logging;
     set("AWS_LAMBDA_LOG_GROUP_NAME", &logging.group(&definition.name));

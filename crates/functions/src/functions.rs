@@ -3,7 +3,7 @@
 mod follow;
 mod stream;
 
-pub use follow::{layer_resource, resource};
+pub use follow::{Watched, layer_resource, resource};
 
 use crate::Sandboxes;
 use crate::catalog::{Catalog, Function};
@@ -17,7 +17,7 @@ use crate::logging::default_group;
 use crate::logs::{GroupError, LogQuery, Logs};
 use crate::machine::Machine;
 use crate::metering::Metering;
-use crate::report::{self, LATEST, Report, Status};
+use crate::report::{self, Report, Status};
 use crate::runtimes::{RuntimeError, Runtimes};
 use bytes::Bytes;
 use client::{Key, Objects};
@@ -59,7 +59,7 @@ pub struct Functions {
     /// Archives that were uploaded a short while ago, and that an object may be about to name.
     uploads: Mutex<HashMap<String, Instant>>,
     /// The version of each object that the catalog shows, for callers who have just written one.
-    seen: watch::Sender<HashMap<Key, u64>>,
+    seen: watch::Sender<HashMap<(Watched, Key), u64>>,
     /// Whether a sweep of the code store is due already.
     sweeping: AtomicBool,
     /// The layers, whose archives are kept.
@@ -149,15 +149,13 @@ impl Functions {
                 content_type: None,
                 error: None,
                 log_tail: None,
-                executed_version: LATEST.to_owned(),
+                executed_version: function.definition.version.clone(),
             });
         }
-        let slot = self.account.enter(&function.usage, function.definition.reserved_concurrency).map_err(
-            |reason| {
-                self.machine.throttled(&function, invocation.qualifier.as_deref());
-                InvokeError::TooManyRequests(reason)
-            },
-        )?;
+        let slot = self.account.enter(&function.usage, function.reserved_concurrency).map_err(|reason| {
+            self.machine.throttled(&function, invocation.qualifier.as_deref());
+            InvokeError::TooManyRequests(reason)
+        })?;
         let machine = self.machine.clone();
         let in_flight = machine.entered(&function, invocation.qualifier.as_deref());
         let run = tokio::spawn(async move {
@@ -171,10 +169,8 @@ impl Functions {
     /// The function that an invocation means, if what it asks can be asked of it.
     fn admit(&self, invocation: &Invocation) -> Result<Function, InvokeError> {
         let key = Key::new(invocation.namespace.clone(), object_name(&invocation.name));
-        let function = self.catalog.get(&key).ok_or_else(|| self.not_found(invocation))?;
-        if !matches!(invocation.qualifier.as_deref(), None | Some(LATEST)) {
-            return Err(self.not_found(invocation));
-        }
+        let function = self.catalog.resolve(&key, invocation.qualifier.as_deref());
+        let function = function.ok_or_else(|| self.not_found(invocation))?;
         if invocation.payload.len() > PAYLOAD_BYTES_MAX {
             return Err(InvokeError::PayloadTooLarge { size: invocation.payload.len() });
         }
@@ -268,11 +264,7 @@ impl Functions {
     }
 
     fn not_found(&self, invocation: &Invocation) -> InvokeError {
-        let mut arn = self.machine.function_arn(&invocation.name);
-        if let Some(qualifier) = &invocation.qualifier {
-            arn = format!("{arn}:{qualifier}");
-        }
-        InvokeError::NotFound(arn)
+        InvokeError::NotFound(self.machine.qualified_arn(&invocation.name, invocation.qualifier.as_deref()))
     }
 }
 
@@ -281,12 +273,12 @@ async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> 
     let (request_id, taken) = hand_in(machine, function, invocation, Caller::Whole(caller)).await?;
     let taken = match taken {
         Ok(taken) => taken,
-        Err(reply) => return Ok(outcome(request_id, reply)),
+        Err(reply) => return Ok(outcome(request_id, function, reply)),
     };
     let reply = taken.in_time(&mut answer).await;
     let reply = reply.map_err(|_| InvokeError::Start("the instance was stopped".to_owned()))?;
     machine.ran(function, taken.qualifier.as_deref(), reply.run);
-    Ok(outcome(request_id, reply))
+    Ok(outcome(request_id, function, reply))
 }
 
 /// An event in work.
@@ -324,6 +316,7 @@ async fn hand_in(
     let called = Instant::now();
     let mut work = Work {
         request_id: request_id.clone(),
+        invoked_arn: machine.qualified_arn(&function.definition.name, invocation.qualifier.as_deref()),
         deadline_ms: 0,
         payload: invocation.payload,
         trace_id: invocation.trace_id,
@@ -356,14 +349,14 @@ async fn hand_in(
     Err(InvokeError::Start("instances end before they take the event".to_owned()))
 }
 
-fn outcome(request_id: String, reply: Reply) -> Outcome {
+fn outcome(request_id: String, function: &Function, reply: Reply) -> Outcome {
     Outcome {
         request_id,
         payload: reply.answer.payload,
         content_type: reply.answer.content_type,
         error: reply.answer.error,
         log_tail: reply.log_tail,
-        executed_version: LATEST.to_owned(),
+        executed_version: function.definition.version.clone(),
     }
 }
 
@@ -397,10 +390,11 @@ fn failed_to_start(
         memory_peak_bytes: 0,
         status: Some(status),
     };
-    let mut all = report::start(logging, request_id, LATEST);
+    let mut all = report::start(logging, request_id, &definition.version);
     all.extend(lines);
     all.extend(report::end(logging, &report));
-    let stream = logging.stream(&definition.name, LATEST, &request_id.replace('-', ""), Timestamp::now());
+    let stream =
+        logging.stream(&definition.name, &definition.version, &request_id.replace('-', ""), Timestamp::now());
     let log = machine.logs.of(&definition.namespace, &logging.group(&definition.name));
     log.append(&stream, all.iter().map(String::as_bytes));
     let log_tail = log_tail.then(|| {

@@ -10,7 +10,7 @@ use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::logging::Logging;
 use crate::pool::Pool;
-use crate::report::{self, LATEST, Report, Status};
+use crate::report::{self, Report, Status};
 use crate::sandboxes::Sandbox;
 use bytes::Bytes;
 use sandbox::Exit;
@@ -22,6 +22,8 @@ use tokio::sync::{Notify, oneshot};
 /// An event on its way into an instance.
 pub(crate) struct Work {
     pub(crate) request_id: String,
+    /// The function as the caller named it, with the qualifier that was asked for.
+    pub(crate) invoked_arn: String,
     pub(crate) deadline_ms: i64,
     pub(crate) payload: Bytes,
     pub(crate) trace_id: Option<String>,
@@ -88,7 +90,7 @@ struct Active {
 
 pub(crate) struct Instance {
     pub(crate) id: String,
-    arn: String,
+    version: String,
     memory_mb: u32,
     sandbox: Arc<dyn Sandbox>,
     journal: Journal,
@@ -104,10 +106,6 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    pub(crate) fn arn(&self) -> &str {
-        &self.arn
-    }
-
     /// The runtime asks for an event. The first time this also says that it is ready.
     pub(crate) async fn next(self: &Arc<Self>) -> Result<Work, Refusal> {
         let (next, work) = oneshot::channel();
@@ -117,7 +115,7 @@ impl Instance {
                 State::Starting(ready) => {
                     let took = self.born.elapsed();
                     *self.init.lock().unwrap_or_else(PoisonError::into_inner) = Some(took);
-                    let lines = report::init_done(&self.logging, &self.function, LATEST, took);
+                    let lines = report::init_done(&self.logging, &self.function, &self.version, took);
                     if !lines.is_empty() {
                         self.journal.note(&lines);
                     }
@@ -160,7 +158,7 @@ impl Instance {
         if frozen {
             self.sandbox.thaw();
         }
-        self.journal.begin(tail, &report::start(&self.logging, &work.request_id, LATEST));
+        self.journal.begin(tail, &report::start(&self.logging, &work.request_id, &self.version));
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
         let request_id = work.request_id.clone();
         *state = State::Busy(Active { request_id, caller, started: Instant::now(), init });

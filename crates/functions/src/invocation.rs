@@ -13,7 +13,7 @@ pub struct Invocation {
     pub namespace: String,
     /// The name of the function, as AWS knows it (see [`object_name`](crate::object_name)).
     pub name: String,
-    /// Only `$LATEST` (or nothing, which means the same) exists today.
+    /// A version, an alias or `$LATEST`; nothing means the same as `$LATEST`.
     pub qualifier: Option<String>,
     /// Whether to run the function or only to check that it could run.
     pub kind: InvocationKind,
@@ -49,7 +49,7 @@ pub struct Outcome {
     pub error: Option<FunctionError>,
     /// The last 4 KB of this invocation's log, where asked for.
     pub log_tail: Option<Bytes>,
-    /// `$LATEST`.
+    /// The version that ran: `$LATEST` or a number, also when an alias was called.
     pub executed_version: String,
 }
 

@@ -4,7 +4,8 @@
 //!
 //! ```text
 //!  Functions ─ what callers hold: invoke, put_code, logs
-//!    ├─ Definition   one revision of a function, read from its object
+//!    ├─ Definition   one revision of a function, or a published version, read from its object
+//!    ├─ Alias        a name for one version, or for two by weight
 //!    ├─ Pool         instances of one revision: from zero, burst, keep-alive, drain
 //!    │    └─ Instance     one sandbox, one invocation at a time
 //!    │         └─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
@@ -14,6 +15,7 @@
 //!    └─ Meter        what each invocation took (room `meter`)
 //! ```
 
+mod alias;
 mod catalog;
 mod code;
 mod concurrency;
@@ -40,7 +42,7 @@ mod streaming;
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 pub use definition::{DEFAULT_ROLE, Definition, object_name, role_name};
 pub use environment::RESERVED as RESERVED_VARIABLES;
-pub use functions::{Config, FunctionUrl, Functions, layer_resource, resource};
+pub use functions::{Config, FunctionUrl, Functions, Watched, layer_resource, resource};
 pub use invocation::{
     FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX, ThrottleReason,
 };

@@ -27,4 +27,13 @@ impl Machine {
     pub(crate) fn function_arn(&self, name: &str) -> String {
         format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account_id)
     }
+
+    /// The same with a version or an alias, if there is one.
+    pub(crate) fn qualified_arn(&self, name: &str, qualifier: Option<&str>) -> String {
+        let arn = self.function_arn(name);
+        match qualifier {
+            Some(qualifier) => format!("{arn}:{qualifier}"),
+            None => arn,
+        }
+    }
 }

@@ -4,7 +4,6 @@
 use crate::Functions;
 use crate::catalog::Function;
 use crate::machine::Machine;
-use crate::report::LATEST;
 use jiff::Timestamp;
 use meter::{Invoked, Meter};
 use std::fmt::Write;
@@ -32,14 +31,19 @@ impl Metering {
 
 fn invoked<'a>(function: &'a Function, qualifier: Option<&'a str>) -> Invoked<'a> {
     let definition = &function.definition;
-    Invoked { namespace: &definition.namespace, function: &definition.name, qualifier, version: LATEST }
+    Invoked {
+        namespace: &definition.namespace,
+        function: &definition.name,
+        qualifier,
+        version: &definition.version,
+    }
 }
 
 impl Machine {
     /// An invocation may run.
     pub(crate) fn entered(self: &Arc<Self>, function: &Function, qualifier: Option<&str>) -> InFlight {
         let metering = &self.metering;
-        let reserved = function.definition.reserved_concurrency.is_some();
+        let reserved = function.reserved_concurrency.is_some();
         let running = meter::Running {
             function: function.usage.running(),
             all: metering.all.fetch_add(1, Ordering::AcqRel) + 1,

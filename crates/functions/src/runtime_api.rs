@@ -81,7 +81,7 @@ async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Respons
     let (parts, body) = request.into_parts();
     match read_call(&parts.method, parts.uri.path()) {
         Call::Next => match instance.next().await {
-            Ok(work) => event(work, instance),
+            Ok(work) => event(work),
             Err(refusal) => accepted(Err(refusal)),
         },
         Call::Response(id) => response::receive(instance, id, &parts.headers, body).await,
@@ -110,12 +110,12 @@ fn error_type(headers: &HeaderMap) -> String {
 }
 
 /// The event, with everything that a runtime is told about it in headers.
-fn event(work: Work, instance: &Instance) -> Response<Full<Bytes>> {
+fn event(work: Work) -> Response<Full<Bytes>> {
     let mut builder = Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", work.request_id)
         .header("lambda-runtime-deadline-ms", work.deadline_ms)
-        .header("lambda-runtime-invoked-function-arn", instance.arn());
+        .header("lambda-runtime-invoked-function-arn", &work.invoked_arn);
     let optional =
         [("lambda-runtime-trace-id", work.trace_id), ("lambda-runtime-client-context", work.client_context)];
     for (name, value) in optional {

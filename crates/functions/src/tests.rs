@@ -1,8 +1,11 @@
 //! The room as its callers see it: function objects in an API server in this process, instances as plain processes.
 
+mod versions;
+
 use crate::loopback::Loopback;
 use crate::{
-    Config, FunctionError, Functions, Invocation, InvocationKind, InvokeError, LogQuery, Outcome, resource,
+    Config, FunctionError, Functions, Invocation, InvocationKind, InvokeError, LogQuery, Outcome, Watched,
+    resource,
 };
 use bytes::Bytes;
 use client::{Deletion, Key, Objects};
@@ -19,6 +22,7 @@ const BOOTSTRAP: &str = include_str!("tests/bootstrap.sh");
 
 struct Room {
     functions: Arc<Functions>,
+    client: client::kube::Client,
     objects: Objects,
     host: Arc<Loopback>,
     _dir: tempfile::TempDir,
@@ -41,7 +45,7 @@ impl Room {
             interpreter_dirs: Vec::new(),
         });
         let functions = functions.await.expect("the room");
-        Room { functions, objects: Objects::new(client, resource()), host, _dir: dir }
+        Room { functions, objects: Objects::new(client.clone(), resource()), client, host, _dir: dir }
     }
 
     async fn deploy(&self, name: &str, more: Value) {
@@ -73,7 +77,49 @@ impl Room {
         let written = written.expect("the object");
         let version =
             written["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok());
-        self.functions.seen(&key, version).await;
+        self.functions.seen(Watched::Function, &key, version).await;
+    }
+
+    /// Creates or replaces a version or an alias of a function, and waits until invocations see it.
+    async fn put(&self, watched: Watched, of: &str, name: &str, more: Value) {
+        let function = self.objects.get(&Key::new("default", of)).await.expect("the function");
+        let mut spec = match watched {
+            Watched::Version => function["spec"].clone(),
+            _ => json!({"name": name}),
+        };
+        let spec_members = spec.as_object_mut().expect("a spec");
+        spec_members.remove("reservedConcurrency");
+        spec_members.insert("functionName".to_owned(), of.into());
+        spec_members.extend(more.as_object().expect("members").clone());
+        let resource = watched.resource();
+        let key = Key::new("default", format!("{of}.{name}"));
+        let mut object = json!({
+            "apiVersion": "dory.dev/v1", "kind": resource.kind,
+            "metadata": {
+                "name": key.name, "namespace": "default",
+                "ownerReferences": [client::owner::controller_reference(&function, &Watched::Function.resource())],
+            },
+            "spec": spec,
+        });
+        let objects = Objects::new(self.client.clone(), resource);
+        let written = match objects.get(&key).await {
+            Ok(old) => {
+                object["metadata"] = old["metadata"].clone();
+                objects.replace(&key, &object).await
+            }
+            Err(_) => objects.create("default", &object).await,
+        };
+        let written = written.expect("the object");
+        let version = written["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
+        self.functions.seen(watched, &key, version).await;
+    }
+
+    async fn publish(&self, of: &str, version: &str) {
+        self.put(Watched::Version, of, version, json!({"version": version})).await;
+    }
+
+    async fn alias(&self, of: &str, name: &str, version: &str, routing: Value) {
+        self.put(Watched::Alias, of, name, json!({"functionVersion": version, "routing": routing})).await;
     }
 
     async fn invoke(&self, name: &str, event: &str) -> Result<Outcome, InvokeError> {
@@ -182,7 +228,7 @@ async fn new_code_means_new_instances() {
     assert_ne!(old["pid"], new["pid"]);
     room.until_instances(1).await;
     room.objects.delete(&Key::new("default", "hello"), &Deletion::default()).await.expect("deleted");
-    room.functions.seen(&Key::new("default", "hello"), None).await;
+    room.functions.seen(Watched::Function, &Key::new("default", "hello"), None).await;
     let gone = room.invoke("hello", "{}").await.expect_err("no function");
     assert_eq!(gone.to_string(), "Function not found: arn:aws:lambda:us-east-1:000000000000:function:hello");
     room.until_instances(0).await;

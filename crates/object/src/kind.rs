@@ -13,6 +13,8 @@ mod endpoints;
 mod errors;
 mod event;
 mod function;
+mod function_alias;
+mod function_version;
 mod iam_policy;
 mod iam_role;
 mod ingress;
@@ -164,6 +166,8 @@ static KINDS: &[&Kind] = &[
     &role::KIND,
     &priority_class::KIND,
     &function::KIND,
+    &function_alias::KIND,
+    &function_version::KIND,
     &layer_version::KIND,
     &iam_policy::KIND,
     &iam_role::KIND,

@@ -6,7 +6,7 @@ use super::name::Name;
 use crate::door::{Door, NAMESPACE};
 use crate::fault::Fault;
 use client::{Deletion, Key, is_already_exists, is_conflict, is_not_found};
-use functions::{NAME_ANNOTATION, object_name};
+use functions::{NAME_ANNOTATION, Watched, object_name};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ impl Door {
     pub(crate) async fn remove(&self, name: &Name) -> Result<(), Fault> {
         let deleted = self.objects.delete(&key(name), &Deletion::default()).await;
         deleted.map_err(|error| self.fault(name, &error))?;
-        self.config.functions.seen(&key(name), None).await;
+        self.config.functions.seen(Watched::Function, &key(name), None).await;
         Ok(())
     }
 
@@ -104,7 +104,7 @@ impl Door {
     async fn written(&self, name: &Name, object: &Value) {
         let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok());
         if let Some(version) = version {
-            self.config.functions.seen(&key(name), Some(version)).await;
+            self.config.functions.seen(Watched::Function, &key(name), Some(version)).await;
         }
     }
 

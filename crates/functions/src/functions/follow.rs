@@ -1,7 +1,8 @@
-//! Following function objects: what the watch brings goes into the catalog; code that no object names any more is
+//! Following functions, their versions and aliases: what the watch brings goes into the catalog; code that no object names any more is
 //! removed after a while.
 
 use super::Functions;
+use crate::alias::Alias;
 use crate::definition::Definition;
 use client::{ApiResource, Cache, Key, Selectors};
 use futures::StreamExt;
@@ -27,22 +28,48 @@ pub fn layer_resource() -> ApiResource {
     }
 }
 
+/// A kind of object that the room follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Watched {
+    /// `Function`
+    Function,
+    /// `FunctionVersion`
+    Version,
+    /// `FunctionAlias`
+    Alias,
+}
+
+impl Watched {
+    const ALL: [Watched; 3] = [Watched::Function, Watched::Version, Watched::Alias];
+
+    /// Where these objects are found.
+    pub fn resource(self) -> ApiResource {
+        let (kind, plural) = match self {
+            Watched::Function => ("Function", "functions"),
+            Watched::Version => ("FunctionVersion", "functionversions"),
+            Watched::Alias => ("FunctionAlias", "functionaliases"),
+        };
+        ApiResource {
+            group: "dory.dev".to_owned(),
+            version: "v1".to_owned(),
+            api_version: "dory.dev/v1".to_owned(),
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
+        }
+    }
+}
+
 /// Where function objects are found.
 pub fn resource() -> ApiResource {
-    ApiResource {
-        group: "dory.dev".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "dory.dev/v1".to_owned(),
-        kind: "Function".to_owned(),
-        plural: "functions".to_owned(),
-    }
+    Watched::Function.resource()
 }
 
 impl Functions {
     /// Waits until an object that the caller has just written is what invocations see; with `None`, until it is gone.
-    pub async fn seen(&self, key: &Key, resource_version: Option<u64>) {
+    pub async fn seen(&self, watched: Watched, key: &Key, resource_version: Option<u64>) {
         let mut seen = self.seen.subscribe();
-        let current = seen.wait_for(|seen| match (seen.get(key), resource_version) {
+        let at = (watched, key.clone());
+        let current = seen.wait_for(|seen| match (seen.get(&at), resource_version) {
             (Some(version), Some(written)) => *version >= written,
             (found, None) => found.is_none(),
             (None, Some(_)) => false,
@@ -54,13 +81,19 @@ impl Functions {
     }
 
     pub(super) async fn follow(self: &Arc<Self>, client: &client::kube::Client) {
-        let cache = Cache::start(client, resource(), Selectors::default());
+        for watched in Watched::ALL {
+            self.follow_one(client, watched).await;
+        }
+        self.sweep().await;
+    }
+
+    async fn follow_one(self: &Arc<Self>, client: &client::kube::Client, watched: Watched) {
+        let cache = Cache::start(client, watched.resource(), Selectors::default());
         let mut changes = cache.subscribe();
         cache.synced().await;
         for object in cache.list() {
-            self.take_in(&object);
+            self.take_in(watched, &object);
         }
-        self.sweep().await;
         let functions = Arc::downgrade(self);
         let task = tokio::spawn(async move {
             // The cache lives as long as this task follows it.
@@ -68,8 +101,8 @@ impl Functions {
             while let Some(change) = changes.next().await {
                 let Some(functions) = functions.upgrade() else { return };
                 match &change.new {
-                    Some(object) => functions.take_in(object),
-                    None => functions.forget(&change.key),
+                    Some(object) => functions.take_in(watched, object),
+                    None => functions.forget(watched, &change.key),
                 }
                 functions.sweep_later();
             }
@@ -77,26 +110,38 @@ impl Functions {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task.abort_handle());
     }
 
-    fn take_in(&self, object: &Value) {
+    fn take_in(&self, watched: Watched, object: &Value) {
         let key = Key::of(object);
-        match Definition::read(object) {
-            Ok(definition) => self.catalog.put(definition),
-            Err(error) => {
-                tracing::warn!(?key, error, "a function object makes no sense and is not served");
-                self.catalog.remove(&key);
+        let taken = match watched {
+            Watched::Function => Definition::read(object).map(|definition| self.catalog.put(definition)),
+            Watched::Version => {
+                Definition::read(object).map(|definition| self.catalog.put_version(&key, definition))
             }
+            Watched::Alias => Alias::read(object).map(|alias| self.catalog.put_alias(&key, alias)),
+        };
+        if let Err(error) = taken {
+            tracing::warn!(?key, error, "an object of a function makes no sense and is not served");
+            self.drop_out(watched, &key);
         }
         let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok());
         self.seen.send_modify(|seen| {
-            seen.insert(key, version.unwrap_or(0));
+            seen.insert((watched, key), version.unwrap_or(0));
         });
     }
 
-    fn forget(&self, key: &Key) {
-        self.catalog.remove(key);
+    fn forget(&self, watched: Watched, key: &Key) {
+        self.drop_out(watched, key);
         self.seen.send_modify(|seen| {
-            seen.remove(key);
+            seen.remove(&(watched, key.clone()));
         });
+    }
+
+    fn drop_out(&self, watched: Watched, key: &Key) {
+        match watched {
+            Watched::Function => self.catalog.remove(key),
+            Watched::Version => self.catalog.remove_version(key),
+            Watched::Alias => self.catalog.remove_alias(key),
+        }
     }
 
     /// One sweep for all changes of the next while.

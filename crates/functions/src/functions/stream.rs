@@ -5,7 +5,6 @@ use crate::catalog::Function;
 use crate::instance::Caller;
 use crate::invocation::{Invocation, InvokeError};
 use crate::machine::Machine;
-use crate::report::LATEST;
 use crate::streaming::{Opened, ResponseBody, StreamedOutcome};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -20,7 +19,7 @@ impl Functions {
         let function = self.admit(&invocation)?;
         let slot = self
             .account
-            .enter(&function.usage, function.definition.reserved_concurrency)
+            .enter(&function.usage, function.reserved_concurrency)
             .map_err(InvokeError::TooManyRequests)?;
         let machine = self.machine.clone();
         let (begin, begun) = oneshot::channel();
@@ -39,18 +38,21 @@ async fn stream(machine: &Machine, function: &Function, invocation: Invocation, 
     let (caller, mut opened) = oneshot::channel();
     let taken = match hand_in(machine, function, invocation, Caller::Stream(caller)).await {
         Ok((_, Ok(taken))) => taken,
-        Ok((request_id, Err(reply))) => return drop(begin.send(Ok(outcome(request_id, reply).into()))),
+        Ok((request_id, Err(reply))) => {
+            return drop(begin.send(Ok(outcome(request_id, function, reply).into())));
+        }
         Err(error) => return drop(begin.send(Err(error))),
     };
     match taken.in_time(&mut opened).await {
         Ok(Opened::Whole(reply)) => {
             machine.ran(function, taken.qualifier.as_deref(), reply.run);
-            drop(begin.send(Ok(outcome(taken.request_id, reply).into())));
+            drop(begin.send(Ok(outcome(taken.request_id, function, reply).into())));
         }
         Ok(Opened::Pieces { content_type, chunks, mut end }) => {
             let (complete, completion) = oneshot::channel();
             let body = ResponseBody::new(chunks, completion);
-            let (request_id, executed_version) = (taken.request_id.clone(), LATEST.to_owned());
+            let (request_id, executed_version) =
+                (taken.request_id.clone(), function.definition.version.clone());
             drop(begin.send(Ok(StreamedOutcome { request_id, executed_version, content_type, body })));
             if let Ok(reply) = taken.in_time(&mut end).await {
                 machine.ran(function, taken.qualifier.as_deref(), reply.run);

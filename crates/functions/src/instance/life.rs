@@ -9,7 +9,7 @@ use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::pool::Pool;
-use crate::report::{self, LATEST, Status};
+use crate::report::{self, Status};
 use crate::runtime_api;
 use crate::sandboxes::{Spec, StartError};
 use bytes::Bytes;
@@ -51,7 +51,7 @@ impl Instance {
         let born = Instant::now();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let logging = definition.revision.logging.clone();
-        let stream = logging.stream(&definition.name, LATEST, &id, Timestamp::now());
+        let stream = logging.stream(&definition.name, &definition.version, &id, Timestamp::now());
         let spec = spec(machine, definition, &id, &stream).await?;
         let sandbox = machine.host.start(spec).await.map_err(|error| match error {
             StartError::Entrypoint(reason) => InitFailure::Fault(Fault::Entrypoint(reason)),
@@ -67,7 +67,7 @@ impl Instance {
         let (ready, started) = oneshot::channel();
         let instance = Arc::new(Instance {
             id,
-            arn: machine.function_arn(&definition.name),
+            version: definition.version.clone(),
             memory_mb: definition.revision.memory_mb,
             sandbox,
             journal,

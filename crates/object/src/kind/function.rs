@@ -69,19 +69,36 @@ fn row(object: &Value, now: Timestamp) -> Vec<Value> {
 
 fn default(object: &mut Value) {
     let Some(spec) = child(object, "spec") else { return };
-    fill(spec, "timeoutSeconds", 3);
-    fill(spec, "memoryMB", 128);
-    fill(spec, "ephemeralStorageMB", 512);
-    fill_zero(spec, "packageType", "Zip");
-    fill(spec, "architectures", vec!["x86_64"]);
+    configuration_default(spec);
+    url_default(spec);
+}
+
+pub(super) fn url_default(spec: &mut Value) {
     if let Some(url) = spec.get_mut("url").filter(|u| u.is_object()) {
         fill_zero(url, "authType", "NONE");
         fill_zero(url, "invokeMode", "BUFFERED");
     }
 }
 
+/// What functions and their versions have in common.
+pub(super) fn configuration_default(spec: &mut Value) {
+    fill(spec, "timeoutSeconds", 3);
+    fill(spec, "memoryMB", 128);
+    fill(spec, "ephemeralStorageMB", 512);
+    fill_zero(spec, "packageType", "Zip");
+    fill(spec, "architectures", vec!["x86_64"]);
+}
+
 fn validate(new: &Value, _: Option<&Value>, errors: &mut Errors) {
     let (spec, at) = (&new["spec"], Path::Root.field("spec"));
+    configuration(spec, &at, errors);
+    errors.one_of(&at.field("recursiveLoop"), &spec["recursiveLoop"], &["Allow", "Terminate"]);
+    errors.non_negative(&at.field("reservedConcurrency"), &spec["reservedConcurrency"]);
+    url(&spec["url"], &at.field("url"), errors);
+}
+
+/// What functions and their versions have in common.
+pub(super) fn configuration(spec: &Value, at: &Path<'_>, errors: &mut Errors) {
     if text(&spec["runtime"]).is_empty() {
         errors.required(&at.field("runtime"), "");
     }
@@ -93,7 +110,6 @@ fn validate(new: &Value, _: Option<&Value>, errors: &mut Errors) {
             errors.invalid(&at.field(field), &spec[field], &why);
         }
     }
-    errors.non_negative(&at.field("reservedConcurrency"), &spec["reservedConcurrency"]);
     errors.one_of(&at.field("packageType"), &spec["packageType"], &["Zip"]);
     for (i, architecture) in items(&spec["architectures"]).iter().enumerate() {
         errors.one_of(&at.field("architectures").index(i), architecture, &["arm64", "x86_64"]);
@@ -101,10 +117,8 @@ fn validate(new: &Value, _: Option<&Value>, errors: &mut Errors) {
     logging(&spec["logging"], &at.field("logging"), errors);
     code(&spec["code"], &at.field("code"), errors);
     environment(&spec["environment"], &at.field("environment"), errors);
-    url(&spec["url"], &at.field("url"), errors);
     layers(&spec["layers"], &at.field("layers"), errors);
     errors.one_of(&at.field("tracing"), &spec["tracing"], &["Active", "PassThrough"]);
-    errors.one_of(&at.field("recursiveLoop"), &spec["recursiveLoop"], &["Allow", "Terminate"]);
     let updates = at.field("runtimeManagement");
     let how = &spec["runtimeManagement"]["updateRuntimeOn"];
     errors.one_of(&updates.field("updateRuntimeOn"), how, &["Auto", "FunctionUpdate"]);

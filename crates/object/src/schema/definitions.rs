@@ -41,7 +41,7 @@ pub(crate) enum Topology {
     Map(&'static str),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
     pub(crate) ty: Type,
@@ -114,6 +114,11 @@ fn parse() -> Table {
     for line in lines() {
         if let Some(head) = line.strip_prefix("def ") {
             definitions.push(parse_head(head));
+        } else if let Some(name) = line.trim_start().strip_prefix("...@") {
+            // The fields of an earlier definition, as Go embeds a struct.
+            let i = usize::from(*index.get(name).unwrap_or_else(|| panic!("the schema table lacks {name}")));
+            let embedded = definitions[i].fields.clone();
+            definitions.last_mut().expect("a definition was begun").fields.extend(embedded);
         } else if let Some(last) = definitions.last_mut() {
             last.fields.push(parse_field(line.trim_start(), &index));
         }

@@ -156,7 +156,7 @@ fn functions() {
         "{kind: Function, metadata: {name: f}, spec: {timeoutSeconds: 901, memoryMB: 1, reservedConcurrency: -1,
           environment: {1A: x}, code: {sha256: zz}, url: {authType: OPEN, routes: ['GET /a', 'FETCH /a', a]}}}",
         expect![[r#"
-            422 Function.dory.dev "f" is invalid: [spec.runtime: Required value, spec.timeoutSeconds: Invalid value: 901: must be between 1 and 900, inclusive, spec.memoryMB: Invalid value: 1: must be between 128 and 10240, inclusive, spec.reservedConcurrency: Invalid value: -1: must be greater than or equal to 0, spec.code.sha256: Invalid value: "zz": must be 64 lowercase hexadecimal digits, spec.environment[1A]: Invalid value: "1A": must start with a letter and hold only letters, digits and '_', spec.url.authType: Unsupported value: "OPEN": supported values: "AWS_IAM", "NONE", spec.url.routes[1]: Unsupported value: "FETCH": supported values: "ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", spec.url.routes[2]: Invalid value: "a": must be a method and a path, as in "GET /users/{userId}"]
+            422 Function.dory.dev "f" is invalid: [spec.runtime: Required value, spec.timeoutSeconds: Invalid value: 901: must be between 1 and 900, inclusive, spec.memoryMB: Invalid value: 1: must be between 128 and 10240, inclusive, spec.code.sha256: Invalid value: "zz": must be 64 lowercase hexadecimal digits, spec.environment[1A]: Invalid value: "1A": must start with a letter and hold only letters, digits and '_', spec.reservedConcurrency: Invalid value: -1: must be greater than or equal to 0, spec.url.authType: Unsupported value: "OPEN": supported values: "AWS_IAM", "NONE", spec.url.routes[1]: Unsupported value: "FETCH": supported values: "ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", spec.url.routes[2]: Invalid value: "a": must be a method and a path, as in "GET /users/{userId}"]
         "#]],
     );
 }
@@ -167,7 +167,7 @@ fn layers() {
         "{kind: Function, metadata: {name: f}, spec: {runtime: provided.al2, layers: [{arn: a}, {sha256: zz}],
           tracing: Sometimes, recursiveLoop: Maybe, eventInvoke: {maximumRetryAttempts: 3, maximumEventAgeInSeconds: 59}}}",
         expect![[r#"
-            422 Function.dory.dev "f" is invalid: [spec.layers[0].sha256: Required value: the archive of the layer in the code store, spec.layers[1].arn: Required value, spec.layers[1].sha256: Invalid value: "zz": must be 64 lowercase hexadecimal digits, spec.tracing: Unsupported value: "Sometimes": supported values: "Active", "PassThrough", spec.recursiveLoop: Unsupported value: "Maybe": supported values: "Allow", "Terminate", spec.eventInvoke.maximumRetryAttempts: Invalid value: 3: must be between 0 and 2, inclusive, spec.eventInvoke.maximumEventAgeInSeconds: Invalid value: 59: must be between 60 and 21600, inclusive]
+            422 Function.dory.dev "f" is invalid: [spec.layers[0].sha256: Required value: the archive of the layer in the code store, spec.layers[1].arn: Required value, spec.layers[1].sha256: Invalid value: "zz": must be 64 lowercase hexadecimal digits, spec.tracing: Unsupported value: "Sometimes": supported values: "Active", "PassThrough", spec.eventInvoke.maximumRetryAttempts: Invalid value: 3: must be between 0 and 2, inclusive, spec.eventInvoke.maximumEventAgeInSeconds: Invalid value: 59: must be between 60 and 21600, inclusive, spec.recursiveLoop: Unsupported value: "Maybe": supported values: "Allow", "Terminate"]
         "#]],
     );
     let layer = "{kind: LayerVersion, metadata: {name: l.1}, spec: {layerName: l, version: 1, code: {sha256: \"SHA\", size: 3}}}";
@@ -190,6 +190,84 @@ fn layers() {
         "{kind: LayerVersion, metadata: {name: l.1}, spec: {layerName: l, version: 1, deleted: true}}",
         expect![[r#"
         generation 2, spec changed true, status null
+    "#]],
+    );
+}
+
+#[test]
+fn function_versions() {
+    check(
+        "{kind: FunctionVersion, metadata: {name: f.1}, spec: {functionName: f, version: '1', runtime: python3.13}}",
+        expect![[r#"
+            spec:
+              architectures:
+              - x86_64
+              ephemeralStorageMB: 512
+              functionName: f
+              memoryMB: 128
+              packageType: Zip
+              runtime: python3.13
+              timeoutSeconds: 3
+              version: "1"
+        "#]],
+    );
+    check(
+        "{kind: FunctionVersion, metadata: {name: f}, spec: {version: '01', memoryMB: 1, provisionedConcurrency: 0}}",
+        expect![[r#"
+            422 FunctionVersion.dory.dev "f" is invalid: [spec.runtime: Required value, spec.memoryMB: Invalid value: 1: must be between 128 and 10240, inclusive, spec.functionName: Required value, spec.version: Invalid value: "01": must be a number without leading zeros, from 1, spec.provisionedConcurrency: Invalid value: 0: must be greater than or equal to 1]
+        "#]],
+    );
+    check(
+        "{kind: FunctionVersion, metadata: {name: f.2}, spec: {functionName: f, version: '1', runtime: python3.13}}",
+        expect![[r#"
+            422 FunctionVersion.dory.dev "f.2" is invalid: metadata.name: Invalid value: "f.2": must be the function's name, a dot and the version
+        "#]],
+    );
+    let version =
+        "kind: FunctionVersion, metadata: {name: f.1}, spec: {functionName: f, version: '1', runtime: x";
+    check_update(
+        &format!("{{{version}, description: a}}}}"),
+        &format!("{{{version}, provisionedConcurrency: 2, memoryMB: 256}}}}"),
+        expect![[r#"
+            422 FunctionVersion.dory.dev "f.1" is invalid: [spec.memoryMB: Invalid value: 256: a published version cannot be changed: publish another, spec.description: Invalid value: "a": a published version cannot be changed: publish another]
+        "#]],
+    );
+}
+
+#[test]
+fn function_aliases() {
+    check(
+        "{kind: FunctionAlias, metadata: {name: f.live}, spec: {functionName: f, name: live, functionVersion: '1',
+          routing: {'2': 0.1}}}",
+        expect![[r#"
+            spec:
+              functionName: f
+              functionVersion: "1"
+              name: live
+              routing:
+                "2": 0.1
+        "#]],
+    );
+    check(
+        "{kind: FunctionAlias, metadata: {name: live}, spec: {functionName: f, name: '12', functionVersion: new,
+          routing: {'$LATEST': 2, '3': 0.5}, provisionedConcurrency: -1}}",
+        expect![[r#"
+            422 FunctionAlias.dory.dev "live" is invalid: [metadata.name: Invalid value: "live": must be the function's name, a dot and the alias, spec.name: Invalid value: "12": must not look like a version, spec.functionVersion: Invalid value: "new": must be a version or $LATEST, spec.routing: Too many: 2: must have at most 1 item, spec.routing[$LATEST]: Invalid value: "$LATEST": must be another published version, spec.routing[$LATEST]: Invalid value: 2: must be between 0 and 1, inclusive, spec.provisionedConcurrency: Invalid value: -1: must be greater than or equal to 1]
+        "#]],
+    );
+    check(
+        "{kind: FunctionAlias, metadata: {name: f.x}, spec: {functionName: f, name: x, functionVersion: $LATEST,
+          routing: {'3': 0.5}}}",
+        expect![[r#"
+            422 FunctionAlias.dory.dev "f.x" is invalid: spec.routing: Forbidden: $LATEST cannot share its requests with another version
+        "#]],
+    );
+    let alias = "kind: FunctionAlias, metadata: {name: f.a}, spec: {functionName: f, functionVersion: '1'";
+    check_update(
+        &format!("{{{alias}, name: a}}}}"),
+        &format!("{{{alias}, name: b}}}}"),
+        expect![[r#"
+        422 FunctionAlias.dory.dev "f.a" is invalid: spec.name: Invalid value: "b": field is immutable
     "#]],
     );
 }

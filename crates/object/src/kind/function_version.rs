@@ -1,0 +1,116 @@
+//! FunctionVersion: a function as it was when it was published; dory's own kind. Its configuration never changes.
+
+use super::errors::Errors;
+use super::function::{configuration, configuration_default};
+use super::{ALL_VERBS, Generation, Kind};
+use crate::json::{child, entries, text};
+use crate::name::Rule;
+use crate::path::Path;
+use crate::table::{AGE, Columns, NAME, age_of, integer, name_of, number, or_none, text as column, wide};
+use crate::time::Timestamp;
+use serde_json::Value;
+
+/// What may be set on a version after it was published.
+const CHANGEABLE: &[&str] = &["eventInvoke", "policy", "provisionedConcurrency", "runtimeManagement"];
+
+pub(super) static KIND: Kind = Kind {
+    group: "dory.dev",
+    version: "v1",
+    api_version: "dory.dev/v1",
+    kind: "FunctionVersion",
+    list_kind: "FunctionVersionList",
+    plural: "functionversions",
+    singular: "functionversion",
+    short_names: &["fnv"],
+    categories: &[],
+    namespaced: true,
+    verbs: ALL_VERBS,
+    subresources: &[],
+    schema: "dev.dory.v1.FunctionVersion",
+    fields: &[
+        ("spec.functionName", |o| text(&o["spec"]["functionName"]).into()),
+        ("spec.version", |o| text(&o["spec"]["version"]).into()),
+    ],
+    columns: Columns {
+        columns: &[
+            NAME,
+            column("Function"),
+            column("Version"),
+            column("Runtime"),
+            integer("Memory"),
+            column("Provisioned"),
+            AGE,
+            wide("Code SHA"),
+            wide("Description"),
+        ],
+        row,
+    },
+    name_rule: Rule::Subdomain,
+    generation: Generation::Spec,
+    status: false,
+    keeps_status: false,
+    prepare: |_, _| {},
+    default: |object| {
+        if let Some(spec) = child(object, "spec") {
+            configuration_default(spec);
+        }
+    },
+    validate,
+};
+
+fn row(object: &Value, now: Timestamp) -> Vec<Value> {
+    let spec = &object["spec"];
+    let sha = text(&spec["code"]["sha256"]);
+    vec![
+        name_of(object),
+        text(&spec["functionName"]).into(),
+        text(&spec["version"]).into(),
+        text(&spec["runtime"]).into(),
+        number(&spec["memoryMB"]),
+        provisioned(spec),
+        age_of(object, now),
+        or_none(sha.get(..12).unwrap_or(sha)),
+        or_none(text(&spec["description"])),
+    ]
+}
+
+/// Instances that are kept ready, for the table.
+pub(super) fn provisioned(spec: &Value) -> Value {
+    or_none(spec["provisionedConcurrency"].as_u64().map_or_else(String::new, |n| n.to_string()))
+}
+
+fn validate(new: &Value, old: Option<&Value>, errors: &mut Errors) {
+    let (spec, at) = (&new["spec"], Path::Root.field("spec"));
+    configuration(spec, &at, errors);
+    let (function, version) = (text(&spec["functionName"]), text(&spec["version"]));
+    if function.is_empty() {
+        errors.required(&at.field("functionName"), "");
+    }
+    if !is_number(version) {
+        errors.invalid_text(&at.field("version"), version, "must be a number without leading zeros, from 1");
+    } else if text(&new["metadata"]["name"]) != format!("{function}.{version}") {
+        let why = "must be the function's name, a dot and the version";
+        errors.invalid(&Path::Root.field("metadata").field("name"), &new["metadata"]["name"], why);
+    }
+    provisioned_bounds(spec, &at, errors);
+    let Some(old) = old else { return };
+    for (field, value) in
+        entries(spec).chain(entries(&old["spec"]).filter(|(field, _)| spec[*field].is_null()))
+    {
+        if !CHANGEABLE.contains(&field) && old["spec"][field] != spec[field] {
+            errors.invalid(&at.field(field), value, "a published version cannot be changed: publish another");
+        }
+    }
+}
+
+pub(super) fn provisioned_bounds(spec: &Value, at: &Path<'_>, errors: &mut Errors) {
+    let value = &spec["provisionedConcurrency"];
+    if !value.is_null() && !value.as_i64().is_some_and(|n| n >= 1) {
+        errors.invalid(&at.field("provisionedConcurrency"), value, "must be greater than or equal to 1");
+    }
+}
+
+/// Whether this is how versions are numbered.
+pub(super) fn is_number(text: &str) -> bool {
+    (1..=19).contains(&text.len()) && !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit())
+}
