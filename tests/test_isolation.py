@@ -201,6 +201,13 @@ def test_bombs_stay_inside(hostile, platform):
     assert hostile("status", "Seccomp", function="victim") == "2"
 
 
+def test_tmp_is_as_large_as_configured_and_no_larger(hostile):
+    """Larger than the function's memory: files are not memory."""
+    said = hostile("fill-tmp")
+    assert said.startswith("ENOSPC") and TMP_MB * 0.9 <= int(said.split()[2]) <= TMP_MB, said
+    assert hostile("status", "Seccomp") == "2"
+
+
 def test_a_memory_bomb_ends_alone(hostile):
     died = hostile("eat-memory")
     assert died["errorType"] == "Runtime.ExitError" and "signal: killed" in died["errorMessage"], died

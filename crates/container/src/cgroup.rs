@@ -4,9 +4,11 @@ mod group;
 mod hierarchy;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use group::Group;
 pub use hierarchy::{Controller, Hierarchy};
+pub use watch::Memory;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,5 @@
 //! A function instance as dory sees it, and the spawner that they all come from.
+mod memory;
 mod spawner;
 mod start;
 
@@ -8,6 +9,7 @@ use crate::{Error, Exit};
 use container::cgroup::Group;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
@@ -27,6 +29,8 @@ pub struct Instance {
     end: watch::Receiver<Option<End>>,
     listener: Mutex<Option<TcpListener>>,
     logs: Mutex<Option<OwnedFd>>,
+    /// Whether it was ended for taking more memory than it may.
+    exceeded: Arc<AtomicBool>,
 }
 
 impl Instance {
@@ -55,7 +59,8 @@ impl Instance {
         let mut end = self.end.clone();
         let seen = end.wait_for(Option::is_some).await.ok().and_then(|end| *end);
         // The spawner is gone: the kernel has killed the instance.
-        seen.map_or(Exit { code: 137, signal: Some(9), oom: false }, |end| end.exit)
+        let exit = seen.map_or(Exit { code: 137, signal: Some(9), oom: false }, |end| end.exit);
+        Exit { oom: exit.oom || self.exceeded.load(Ordering::Acquire), ..exit }
     }
 
     /// Stops its processes where they are. Takes effect within microseconds, in the background.

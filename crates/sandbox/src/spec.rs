@@ -145,7 +145,7 @@ pub struct InstanceSpec {
     pub mounts: Vec<Mount>,
     /// The root file system, always read-only.
     pub root: Root,
-    /// Memory limit in bytes.
+    /// Memory limit in bytes, `/tmp` not counted.
     pub memory_bytes: u64,
     /// Hard CPU limit in thousandths of a CPU.
     pub cpu_millis: Option<u64>,

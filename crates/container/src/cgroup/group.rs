@@ -261,7 +261,7 @@ impl Group {
     }
 
     /// The directory with this controller's files, and whether it is in the v2 tree.
-    fn dir(&self, controller: Controller) -> Option<(PathBuf, bool)> {
+    pub(super) fn dir(&self, controller: Controller) -> Option<(PathBuf, bool)> {
         match self.hierarchy.tree(controller)? {
             Tree::V1(root) => Some((root.join(&self.path), false)),
             Tree::V2(root) => Some((root.join(&self.path), true)),
@@ -269,18 +269,18 @@ impl Group {
     }
 }
 
-fn write(dir: &Path, file: &str, value: impl ToString) -> io::Result<()> {
+pub(super) fn write(dir: &Path, file: &str, value: impl ToString) -> io::Result<()> {
     let path = dir.join(file);
     // Without O_CREAT: a file that the kernel does not offer must not turn into an odd "permission denied".
     let mut open = fs::OpenOptions::new().write(true).open(&path)?;
     io::Write::write_all(&mut open, value.to_string().as_bytes())
 }
 
-fn number(dir: &Path, file: &str) -> u64 {
+pub(super) fn number(dir: &Path, file: &str) -> u64 {
     fs::read_to_string(dir.join(file)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
 }
 
-fn field(dir: &Path, file: &str, name: &str) -> u64 {
+pub(super) fn field(dir: &Path, file: &str, name: &str) -> u64 {
     let text = fs::read_to_string(dir.join(file)).unwrap_or_default();
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
     lines.find(|(key, _)| *key == name).and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(0)

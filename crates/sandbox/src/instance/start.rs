@@ -1,4 +1,5 @@
 //! From a specification to a running instance: network, listener, log pipe, order.
+use super::memory::Guard;
 use super::{Instance, Spawner};
 use crate::host::{Shared, blocking};
 use crate::wire::InstanceOrder;
@@ -14,6 +15,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 /// The user that functions run as, by the name and numbers that AWS gives it.
@@ -66,6 +68,7 @@ impl Instance {
         lease: &net::Lease,
     ) -> Result<(Instance, Option<PathBuf>), Error> {
         let (netns, port) = (lease.netns.clone(), spec.api_port);
+        let limit_bytes = spec.memory_bytes;
         let host = shared.clone();
         let prepared = blocking(move || {
             let listener = port.map(|port| listen(&netns, port)).transpose()?;
@@ -80,8 +83,14 @@ impl Instance {
         let (pid, group, end) = spawner.spawn(order, &fds).await?;
         let name = group.rsplit('/').next().unwrap_or_default().to_owned();
         let group = shared.instances_group().child(&name);
+        let exceeded = Arc::new(AtomicBool::new(false));
+        if limit_bytes > 0 {
+            let (id, group, spawner) = (id.clone(), group.clone(), spawner.clone());
+            let guard = Guard { id, group, spawner, limit_bytes, exceeded: exceeded.clone() };
+            tokio::spawn(guard.watch(end.clone()));
+        }
         let (listener, logs) = (Mutex::new(listener), Mutex::new(Some(logs)));
-        Ok((Instance { id, pid, group, spawner: spawner.clone(), end, listener, logs }, private))
+        Ok((Instance { id, pid, group, spawner: spawner.clone(), end, listener, logs, exceeded }, private))
     }
 }
 
@@ -114,7 +123,8 @@ fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
     mounts.push(Mount::tmpfs("/tmp", Some(tmp_bytes), 0o1777));
     mounts.extend(spec.mounts);
     let limits = Limits {
-        memory_bytes: Some(spec.memory_bytes).filter(|bytes| *bytes > 0),
+        // Files in /tmp are memory to the kernel; what the instance has of its own is the guard's to limit.
+        memory_bytes: Some(spec.memory_bytes).filter(|bytes| *bytes > 0).map(|bytes| bytes + tmp_bytes),
         cpu_millis: spec.cpu_millis,
         pids_max: Some(spec.pids_max.unwrap_or(PIDS_DEFAULT)),
         cpu_shares: None,
