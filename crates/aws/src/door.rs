@@ -3,7 +3,7 @@
 
 use crate::fault::Fault;
 use crate::reply::{Body, Reply};
-use crate::{dory, iam, lambda, session, sts};
+use crate::{cloudwatch, dory, iam, lambda, logs, session, sts};
 use bytes::{Bytes, BytesMut};
 use client::Objects;
 use futures::FutureExt;
@@ -77,6 +77,10 @@ enum Protocol {
     Json,
     /// XML, in this namespace.
     Query(&'static str),
+    /// CloudWatch's, whichever of its three it is.
+    Metrics,
+    /// awsJson: the code is in the document.
+    Target,
 }
 
 impl Door {
@@ -96,6 +100,7 @@ impl Door {
         let (parts, body) = request.into_parts();
         let request_id = uuid::Uuid::new_v4().to_string();
         let protocol = protocol(&parts);
+        let refused = (protocol == Protocol::Metrics).then(|| parts.clone());
         let work = AssertUnwindSafe(self.serve(parts, body, protocol, &request_id)).catch_unwind();
         let result = work.await.unwrap_or_else(|_| {
             tracing::error!(request_id, "a request made the AWS door panic");
@@ -106,6 +111,11 @@ impl Door {
             match protocol {
                 Protocol::Json => fault.json(),
                 Protocol::Query(namespace) => fault.xml(namespace, &request_id),
+                Protocol::Target => fault.target(),
+                Protocol::Metrics => match refused {
+                    Some(parts) => cloudwatch::refuse(&parts, &fault, &request_id),
+                    None => fault.json(),
+                },
             }
         });
         if !reply.headers().contains_key("x-amzn-requestid")
@@ -124,12 +134,12 @@ impl Door {
         request_id: &str,
     ) -> Result<Reply, Fault> {
         let body = read(body).await?;
+        let json = matches!(protocol, Protocol::Json | Protocol::Target);
         let now = Timestamp::now();
         let find = |id: &str, token: Option<&str>| self.config.keys.find(id, token, now);
         let caller = sigv4::verify(&parts, &body, &find, now)
             .and_then(|caller| session::at_home(&parts, caller))
-            .map_err(|error| Fault::signature(&error, protocol == Protocol::Json))?;
-        let json = protocol == Protocol::Json;
+            .map_err(|error| Fault::signature(&error, json))?;
         let call = Call { parts, body, caller, json, request_id: request_id.to_owned() };
         // A session of a role that is gone is refused, whatever it asks for.
         session::identity(self, &call).await?;
@@ -139,9 +149,11 @@ impl Door {
         match call.caller.service.as_str() {
             "lambda" => lambda::serve(self, &call).await,
             "iam" => iam::serve(self, &call).await,
+            "logs" => Ok(logs::serve(self, &call).await),
+            "monitoring" => Ok(cloudwatch::serve(self, &call).await),
             "sts" => sts::serve(self, &call).await,
             other => Err(Fault::unknown_operation(format!(
-                "The service {other:?} is not part of dory. Lambda, IAM and STS are."
+                "The service {other:?} is not part of dory. Lambda, IAM, STS, CloudWatch and CloudWatch Logs are."
             ))),
         }
     }
@@ -152,6 +164,12 @@ impl Door {
 fn protocol(parts: &Parts) -> Protocol {
     let header =
         |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if header("authorization").contains("/monitoring/aws4_request") {
+        return Protocol::Metrics;
+    }
+    if parts.headers.contains_key("x-amz-target") {
+        return Protocol::Target;
+    }
     let form = header("content-type").starts_with("application/x-www-form-urlencoded");
     let query = parts.uri.query().unwrap_or_default();
     let signed_for = |service: &str| {

@@ -139,6 +139,14 @@ impl Fault {
         reply
     }
 
+    /// As the awsJson services answer: the code is in the document.
+    pub(crate) fn target(&self) -> Reply {
+        let document = json!({ "__type": self.code, "message": self.message });
+        let mut reply = reply::raw(self.status, "application/x-amz-json-1.1", document.to_string());
+        reply.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(self.code));
+        reply
+    }
+
     /// As the query services answer.
     pub(crate) fn xml(&self, namespace: &str, request_id: &str) -> Reply {
         let sender = if self.blame == Blame::User { "Sender" } else { "Receiver" };

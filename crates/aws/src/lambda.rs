@@ -5,6 +5,7 @@ mod concurrency;
 mod configuration;
 mod create;
 mod invoke;
+mod logging;
 mod name;
 mod object;
 mod permission;

@@ -6,17 +6,21 @@
 //!   Door ─ verify the signature ─┬─ lambda   rest-json, 2015-03-31 and the dates after it
 //!                                ├─ iam      query, 2010-05-08: roles and policies
 //!                                ├─ sts      query, 2011-06-15: who calls, temporary credentials
+//!                                ├─ logs     awsJson1.1, Logs_20140328
+//!                                ├─ cloudwatch  CBOR, awsJson1.0 and query, 2010-08-01: metrics
 //!                                └─ dory     /_dory/: code downloads, a function's log
 //!   event_stream ─ answers that come as a stream of events
 //!   Fault ─ one error, in the shape of the protocol that it is answered in
 //! ```
 
+mod cloudwatch;
 mod door;
 mod dory;
 mod event_stream;
 mod fault;
 mod iam;
 mod lambda;
+mod logs;
 mod query;
 mod reply;
 mod session;

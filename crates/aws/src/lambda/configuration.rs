@@ -106,7 +106,7 @@ pub(crate) fn configuration(object: &Value, region: &str, account_id: &str) -> V
     set("Architectures", spec["architectures"].as_array().map_or(json!([ARCHITECTURE]), |all| json!(all)));
     set("EphemeralStorage", json!({ "Size": number("ephemeralStorageMB", 512) }));
     set("SnapStart", json!({ "ApplyOn": "None", "OptimizationStatus": "Off" }));
-    set("LoggingConfig", json!({ "LogFormat": "Text", "LogGroup": format!("/aws/lambda/{name}") }));
+    set("LoggingConfig", super::logging::shown(&spec["logging"], name));
     Value::Object(out)
 }
 

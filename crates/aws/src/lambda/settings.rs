@@ -21,6 +21,7 @@ const SETTINGS: &[Setting] = &[
     ("MemorySize", |value, spec| number(value, spec, "memorySize", "memoryMB", 128, 10240)),
     ("EphemeralStorage", ephemeral_storage),
     ("Environment", environment),
+    ("LoggingConfig", super::logging::read),
     ("Architectures", architectures),
 ];
 
@@ -37,9 +38,6 @@ const NEUTRAL: &[Neutral] = &[
     ("ImageConfig", |value| all_empty(value)),
     ("CodeSigningConfigArn", |value| value == ""),
     ("SnapStart", |value| value["ApplyOn"] == "None"),
-    ("LoggingConfig", |value| {
-        value["LogFormat"].as_str().unwrap_or("Text") == "Text" && value["LogGroup"].is_null()
-    }),
     ("CapacityProviderConfig", |value| all_empty(value)),
     ("DurableConfig", |value| all_empty(value)),
     ("TenancyConfig", |value| all_empty(value)),
