@@ -1,13 +1,17 @@
 """IAM and STS, as the aws CLI and boto3 use them."""
 
+import base64
 import datetime
+import hashlib
+import hmac
 import json
+import sys
 import uuid
 
 import botocore.exceptions
 import pytest
 from conftest import TRUST_LAMBDA
-from test_lambda import rust_hello
+from test_lambda import invoke, rust_hello, zipped
 
 ACCOUNT = "000000000000"
 BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
@@ -240,3 +244,99 @@ def test_sessions_of_the_account_and_what_is_refused(platform, iam):
     gone = session(platform, made)
     assert refused(platform.boto3("sts", **gone).get_caller_identity) == "InvalidClientTokenId"
     assert refused(platform.boto3("lambda", **gone).list_functions) == "UnrecognizedClientException"
+
+
+# A function that calls AWS APIs with what is in its environment, signed by the book. No SDK is bundled.
+CALLER = '''
+import datetime, hashlib, hmac, os, urllib.error, urllib.request
+
+def call(service, path, body, form, keys):
+    now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+    region, host = os.environ["AWS_REGION"], os.environ["AWS_ENDPOINT_URL"].split("//")[1]
+    headers = {"host": host, "x-amz-date": now, "x-amz-security-token": keys["AWS_SESSION_TOKEN"]}
+    sha = lambda data: hashlib.sha256(data).hexdigest()
+    canonical = "".join(f"{name}:{headers[name]}\\n" for name in sorted(headers))
+    request = f"POST\\n{path}\\n\\n{canonical}\\n{';'.join(sorted(headers))}\\n{sha(body)}"
+    scope = f"{now[:8]}/{region}/{service}/aws4_request"
+    key = ("AWS4" + keys["AWS_SECRET_ACCESS_KEY"]).encode()
+    for part in scope.split("/"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    text = f"AWS4-HMAC-SHA256\\n{now}\\n{scope}\\n{sha(request.encode())}"
+    signature = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+    headers["authorization"] = (f"AWS4-HMAC-SHA256 Credential={keys['AWS_ACCESS_KEY_ID']}/{scope}, "
+                                f"SignedHeaders={';'.join(sorted(headers))}, Signature={signature}")
+    headers["content-type"] = "application/x-www-form-urlencoded" if form else "application/json"
+    sent = urllib.request.Request(f"http://{host}{path}", body, headers, method="POST")
+    try:
+        return urllib.request.urlopen(sent, timeout=20).read().decode()
+    except urllib.error.HTTPError as error:
+        return f"{error.code} {error.read().decode()}"
+
+def handler(event, context):
+    keys = event.get("keys") or {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    if event["do"] == "keys":
+        return keys
+    if event["do"] == "invoke":
+        return call("lambda", f"/2015-03-31/functions/{event['name']}/invocations", b"{}", False, keys)
+    return call("sts", "/", b"Action=GetCallerIdentity&Version=2011-06-15", True, keys)
+'''
+
+
+@pytest.fixture
+def callers(platform, role):
+    """Two functions that call AWS APIs."""
+    client = platform.boto3("lambda")
+    names = [f"caller-{uuid.uuid4().hex[:8]}" for _ in range(2)]
+    for name in names:
+        client.create_function(
+            FunctionName=name, Runtime=f"python3.{sys.version_info.minor}", Handler="app.handler", Timeout=20,
+            Role=f"arn:aws:iam::{ACCOUNT}:role/{role}", Code={"ZipFile": zipped(app__py=CALLER)})
+    yield client, *names
+    for name in names:
+        client.delete_function(FunctionName=name)
+
+
+def test_functions_call_aws_as_their_role(platform, role, callers):
+    client, one, other = callers
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{one}"
+    _, answer = invoke(client, one, {"do": "whoami"})
+    assert f"<Arn>{arn}</Arn>" in answer
+    client.create_function(
+        FunctionName=f"{one}-target", Runtime="provided.al2023", Handler="x", Role=f"arn:aws:iam::{ACCOUNT}:role/dory",
+        Code={"ZipFile": rust_hello()})
+    _, answer = invoke(client, one, {"do": "invoke", "name": f"{one}-target"})
+    assert not answer.startswith(("4", "5")) and json.loads(answer)
+    client.delete_function(FunctionName=f"{one}-target")
+    _, keys = invoke(client, one, {"do": "keys"})
+    assert keys["AWS_ACCESS_KEY_ID"].startswith("ASIA")
+    # They are of no use in another instance, whatever that one presents itself as.
+    _, answer = invoke(client, other, {"do": "whoami", "keys": keys})
+    assert answer.startswith("403 ") and "<Code>InvalidClientTokenId</Code>" in answer
+    # Whoever the function hands a signed request to may send it from elsewhere.
+    settings = {
+        "aws_access_key_id": keys["AWS_ACCESS_KEY_ID"], "aws_secret_access_key": keys["AWS_SECRET_ACCESS_KEY"],
+        "aws_session_token": keys["AWS_SESSION_TOKEN"],
+    }
+    assert platform.boto3("sts", **settings).get_caller_identity()["Arn"] == arn
+
+
+def test_sessions_end(platform):
+    """A session that ended a minute ago, made with the platform's own seed."""
+    seed = json.loads((platform.data / "credentials").read_text())["session_seed"].encode()
+    mac = lambda key, data: hmac.new(key, data, hashlib.sha256).digest()
+    key = mac(seed, b"dory session seal")
+
+    def made(seconds):
+        ends = int((datetime.datetime.now() + datetime.timedelta(seconds=seconds)).timestamp())
+        text = f"1\ndory\nada\n{ends}\n".encode()
+        seal = mac(key, text)
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+        return {
+            "aws_access_key_id": "ASIA" + "".join(letters[byte % 32] for byte in mac(key, b"id" + seal)[:16]),
+            "aws_secret_access_key": base64.b64encode(mac(key, b"secret" + seal)[:30]).decode(),
+            "aws_session_token": base64.b64encode(text + seal).decode(),
+        }
+
+    assert platform.boto3("sts", **made(600)).get_caller_identity()["Arn"].endswith(":assumed-role/dory/ada")
+    assert refused(platform.boto3("sts", **made(-60)).get_caller_identity) == "ExpiredToken"
+    assert refused(platform.boto3("lambda", **made(-60)).list_functions) == "ExpiredTokenException"

@@ -30,6 +30,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         account_id: "000000000000".to_owned(),
         region: "us-east-1".to_owned(),
         interpreter_dirs,
+        aws: functions::loopback::no_aws(),
     });
     let credentials = sigv4::Credentials {
         access_key_id: "AKIDORYEXAMPLE".to_owned(),

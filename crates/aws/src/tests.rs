@@ -30,6 +30,7 @@ impl House {
             account_id: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             interpreter_dirs: Vec::new(),
+            aws: functions::loopback::no_aws(),
         });
         let credentials = Credentials {
             access_key_id: "AKIDEXAMPLE".to_owned(),

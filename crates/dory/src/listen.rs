@@ -146,6 +146,12 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, handler: Handle
     }
 }
 
+/// Serves one connection that was accepted elsewhere, to its end.
+pub async fn inside(stream: TcpStream, handler: Handler) {
+    let graceful = GracefulShutdown::new();
+    connection(stream, None, handler, graceful.watcher()).await;
+}
+
 async fn http<S>(stream: S, peer: Option<apiserver::PeerCertificate>, handler: Handler, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,

@@ -11,11 +11,11 @@ use cli::{Endpoints, Up};
 use client::kube;
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::Environment;
 use crate::data_dir::DataDir;
-use crate::listen::Body;
+use crate::listen::{self, Body, Handler};
 use crate::pki::Pki;
 
 /// The account and region that ARNs and signatures carry.
@@ -28,6 +28,9 @@ const NETWORK_POOL: usize = 8;
 /// Function sandboxes that wait half-made.
 const PARKED_INSTANCES: usize = 4;
 const NODE_NAME: &str = "dory";
+/// How long an instance's credentials are valid, as on Lambda. Instances live eleven twelfths of it; the last hour is
+/// longer than the longest invocation, 15 minutes.
+const INSTANCE_SESSION: Duration = Duration::from_secs(12 * 3600);
 
 /// Parts that start after the API server which reports on them or forwards to them.
 #[derive(Default)]
@@ -35,6 +38,7 @@ pub struct Late {
     pub node: OnceLock<Arc<node::Node>>,
     pub functions: OnceLock<Arc<functions::Functions>>,
     pub gateway: OnceLock<Arc<gateway::Metrics>>,
+    pub aws: OnceLock<Arc<aws::Door>>,
 }
 
 impl apiserver::Nodes for Late {
@@ -46,6 +50,23 @@ impl apiserver::Nodes for Late {
             }
             None => NoNodes.forward(name, request),
         }
+    }
+}
+
+/// The AWS door as instances reach it. What comes in is marked with the instance that it comes from.
+impl functions::Door for Late {
+    fn serve(&self, stream: TcpStream, instance: Arc<str>) -> BoxFuture<'static, ()> {
+        let door = self.aws.get().cloned();
+        Box::pin(async move {
+            // Nothing runs before the doors are open.
+            let Some(door) = door else { return };
+            let handler: Handler = Arc::new(move |mut request| {
+                request.extensions_mut().insert(aws::FromInstance(instance.to_string()));
+                let door = door.clone();
+                Box::pin(async move { door.handle(request).await })
+            });
+            listen::inside(stream, handler).await;
+        })
     }
 }
 
@@ -142,12 +163,18 @@ pub fn scheduler(api: &Arc<ApiServer>) -> scheduler::Handle {
     scheduler::start(in_process(api, "system:kube-scheduler"), scheduler::Options::default())
 }
 
+/// What function instances have of the AWS door.
+pub fn aws_inside(late: &Arc<Late>, keys: &Arc<sigv4::Keys>) -> functions::Aws {
+    functions::Aws { keys: keys.clone(), door: late.clone(), session: INSTANCE_SESSION }
+}
+
 pub async fn functions(
     data: &DataDir,
     api: &Arc<ApiServer>,
     host: &Arc<sandbox::Host>,
     options: &Up,
     environment: &Environment,
+    aws: functions::Aws,
 ) -> Result<Arc<functions::Functions>> {
     let config = functions::Config {
         client: in_process(api, "dory:functions"),
@@ -158,6 +185,7 @@ pub async fn functions(
         account_id: ACCOUNT_ID.to_owned(),
         region: REGION.to_owned(),
         interpreter_dirs: environment.path.clone(),
+        aws,
     };
     functions::Functions::start(config).await.context("cannot start functions")
 }

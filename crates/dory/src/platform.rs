@@ -93,11 +93,13 @@ impl Running {
 
         let controllers = parts::controllers(&api, &pki);
         let scheduler = parts::scheduler(&api);
-        let functions = parts::functions(data, &api, &host, options, environment).await?;
+        let inside = parts::aws_inside(&late, &keys);
+        let functions = parts::functions(data, &api, &host, options, environment, inside).await?;
         late.functions.set(functions.clone()).ok();
         let node = parts::node(data, &api, &host, &network, &endpoints).await?;
         late.node.set(node.clone()).ok();
         let door = parts::aws_door(&api, &functions, &keys, &endpoints);
+        late.aws.set(door.clone()).ok();
         door.make_default_role().await.context("cannot make the default role of functions")?;
         let gateway = parts::gateway(&api, &functions, &keys, (sockets.http, sockets.https)).await?;
         late.gateway.set(gateway.metrics().clone()).ok();

@@ -42,6 +42,8 @@ pub struct Revision {
     pub runtime: String,
     /// What to call, in the runtime's own words.
     pub handler: String,
+    /// The ARN of the role that instances act as; may be empty.
+    pub role: String,
     /// How long one invocation may take.
     pub timeout: Duration,
     /// Memory limit in MB (2^20 bytes).
@@ -73,6 +75,8 @@ struct Spec {
     runtime: String,
     #[serde(default)]
     handler: String,
+    #[serde(default)]
+    role: String,
     timeout_seconds: Option<u64>,
     #[serde(rename = "memoryMB")]
     memory_mb: Option<u32>,
@@ -129,6 +133,7 @@ impl Definition {
             revision: Revision {
                 runtime: spec.runtime,
                 handler: spec.handler,
+                role: spec.role,
                 timeout: Duration::from_secs(spec.timeout_seconds.unwrap_or(3)),
                 memory_mb: spec.memory_mb.unwrap_or(128),
                 ephemeral_storage_mb: spec.ephemeral_storage_mb.unwrap_or(512),
@@ -223,6 +228,16 @@ mod tests {
         .expect("a well-formed version");
         assert_eq!((version.name.as_str(), version.object.as_str()), ("Hello", "hello-1234"));
         assert_eq!((version.version.as_str(), version.uid.as_str(), version.provisioned), ("7", "u", 2));
+    }
+
+    #[test]
+    fn roles_of_this_account_have_names() {
+        let name = |arn| role_name(arn, "000000000000");
+        assert_eq!(name("arn:aws:iam::000000000000:role/team/x"), Some("x"));
+        assert_eq!(name("arn:aws:iam::111111111111:role/x"), None);
+        assert_eq!(name("arn:aws:iam::000000000000:user/x"), None);
+        assert_eq!(name("arn:aws:iam::000000000000:role/"), None);
+        assert_eq!(name(""), None);
     }
 
     #[test]

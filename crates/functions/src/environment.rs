@@ -1,10 +1,9 @@
-//! The environment variables of an instance, as Lambda sets them. Pure.
-//!
-//! There are no `AWS_ACCESS_KEY_ID` and friends: an instance cannot reach the AWS door, which listens on the machine's
-//! loopback, and credentials that lead nowhere would only hide that.
+//! The environment variables of an instance, as Lambda sets them, and `AWS_ENDPOINT_URL`, by which SDKs find the door
+//! inside. Pure, but for the credentials, which are made here.
 
 use crate::LogFormat;
 use crate::definition::Definition;
+use crate::door::DOOR_PORT;
 use crate::machine::Machine;
 use crate::runtimes::Program;
 use std::collections::BTreeMap;
@@ -40,6 +39,7 @@ pub(crate) fn environment(
     machine: &Machine,
     definition: &Definition,
     program: &Program,
+    id: &str,
     stream: &str,
 ) -> Vec<(String, String)> {
     let mut all: BTreeMap<String, String> = BTreeMap::new();
@@ -51,6 +51,7 @@ pub(crate) fn environment(
     set("LD_LIBRARY_PATH", "/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
     set("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin");
     set("TZ", ":UTC");
+    set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{DOOR_PORT}"));
     // No X-Ray daemon listens here: its SDK must not throw where it finds no segment.
     set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
     if let Some((name, value)) = module_path(&definition.revision.runtime) {
@@ -59,6 +60,10 @@ pub(crate) fn environment(
     for (name, value) in &definition.revision.environment {
         set(name, value);
     }
+    let credentials = machine.aws.credentials(machine, definition, id);
+    set("AWS_ACCESS_KEY_ID", &credentials.access_key_id);
+    set("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key);
+    set("AWS_SESSION_TOKEN", credentials.session_token.as_deref().unwrap_or_default());
     set("AWS_DEFAULT_REGION", &machine.region);
     if let Some(value) = &program.execution_env {
         set("AWS_EXECUTION_ENV", value);

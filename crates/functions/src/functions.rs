@@ -10,6 +10,7 @@ use crate::catalog::{Catalog, Function};
 use crate::code::{Code, CodeError, Codes};
 use crate::concurrency::Account;
 use crate::definition::object_name;
+use crate::door::Aws;
 use crate::instance::{Answer, Caller, InitFailure, Instance, Reply, Unstarted, Work};
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 use crate::journal::TAIL_BYTES;
@@ -49,6 +50,8 @@ pub struct Config {
     pub region: String,
     /// Directories to search for interpreters, in order: the entries of PATH, and `bin` of version-manager prefixes.
     pub interpreter_dirs: Vec<PathBuf>,
+    /// The AWS endpoint and the credentials for it, as instances have them.
+    pub aws: Aws,
 }
 
 /// All functions of this machine.
@@ -92,6 +95,7 @@ impl Functions {
             runtimes: Runtimes::open(config.dir.join("runtimes"), config.interpreter_dirs)?,
             logs: Logs::open(config.dir.join("logs"))?,
             metering: Metering::new(meter::Meter::open(&config.dir.join("meter"))?),
+            aws: config.aws,
             keep_alive: config.keep_alive,
             account_id: config.account_id,
             region: config.region,

@@ -103,6 +103,8 @@ pub(crate) struct Instance {
     /// Wakes the task that minds the instance, when it has no timer that would.
     changed: Notify,
     unminded: AtomicBool,
+    /// When its credentials are about to end, and another instance takes over.
+    rotate_at: Instant,
 }
 
 impl Instance {
@@ -124,6 +126,11 @@ impl Instance {
                         drop(ready.send(Ok(())));
                     }
                     Some(true)
+                }
+                State::Finished if Instant::now() >= self.rotate_at => {
+                    *state = State::Gone;
+                    self.end();
+                    return Err(Refusal::Stopping);
                 }
                 State::Finished => Some(false),
                 // The runtime lost its connection and asks again.

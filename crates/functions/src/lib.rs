@@ -8,7 +8,8 @@
 //!    ├─ Alias        a name for one version, or for two by weight
 //!    ├─ Pool         instances of one revision: from zero, burst, keep-alive, drain
 //!    │    └─ Instance     one sandbox, one invocation at a time
-//!    │         └─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
+//!    │         ├─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
+//!    │         └─ door          the AWS endpoint, on another one
 //!    ├─ Codes        zip archives, unpacked once, by content
 //!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them
 //!    ├─ Logs         START, END, REPORT and all that functions print
@@ -20,6 +21,7 @@ mod catalog;
 mod code;
 mod concurrency;
 mod definition;
+mod door;
 mod environment;
 mod fault;
 mod functions;
@@ -41,6 +43,7 @@ mod streaming;
 
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 pub use definition::{DEFAULT_ROLE, Definition, object_name, role_name};
+pub use door::{Aws, Door};
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use functions::{Config, FunctionUrl, Functions, Watched, layer_resource, resource};
 pub use invocation::{

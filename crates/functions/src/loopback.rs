@@ -1,6 +1,7 @@
 //! Instances without sandboxes: plain processes of this user whose Runtime API is a port of the machine's own loopback.
 //! For tests only (feature `loopback`): it isolates nothing and limits nothing.
 
+use crate::door::{Aws, Door};
 use crate::sandboxes::{Sandbox, Sandboxes, Spec, StartError};
 use futures::future::BoxFuture;
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,6 +12,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 /// The fake host. Counts what tests ask about.
@@ -24,10 +27,28 @@ pub struct Loopback {
 
 struct Process {
     listener: Mutex<Option<TcpListener>>,
+    door: Mutex<Option<TcpListener>>,
     output: Mutex<Option<OwnedFd>>,
     pid: Pid,
     exit: watch::Receiver<Option<Exit>>,
     frozen: Arc<AtomicUsize>,
+}
+
+/// A door that nobody stands behind: connections are closed.
+#[derive(Debug)]
+pub struct NoDoor;
+
+impl Door for NoDoor {
+    fn serve(&self, stream: TcpStream, _: Arc<str>) -> BoxFuture<'static, ()> {
+        drop(stream);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What instances have of AWS where nothing is behind the door.
+pub fn no_aws() -> Aws {
+    let keys = Arc::new(sigv4::Keys::new(Vec::new(), b"loopback"));
+    Aws { keys, door: Arc::new(NoDoor), session: Duration::from_secs(3600) }
 }
 
 impl Sandboxes for Loopback {
@@ -44,11 +65,14 @@ impl Loopback {
         let broken = |error: std::io::Error| StartError::Machine(error.to_string());
         let listener = TcpListener::bind("127.0.0.1:0").map_err(broken)?;
         let port = listener.local_addr().map_err(broken)?.port();
+        let door = TcpListener::bind("127.0.0.1:0").map_err(broken)?;
+        let door_port = door.local_addr().map_err(broken)?.port();
         // There is no mount: the paths of the sandbox become the real ones.
         let real = |text: &str| {
             text.replace("/var/task", &spec.task.to_string_lossy())
                 .replace("/var/runtime", &spec.runtime.to_string_lossy())
                 .replace(&format!("127.0.0.1:{}", spec.api_port), &format!("127.0.0.1:{port}"))
+                .replace(&format!("127.0.0.1:{}", spec.door_port), &format!("127.0.0.1:{door_port}"))
         };
         let (reader, writer) = std::io::pipe().map_err(broken)?;
         let mut child = Command::new(real(&spec.argv[0]))
@@ -71,6 +95,7 @@ impl Loopback {
         });
         Ok(Process {
             listener: Mutex::new(Some(listener)),
+            door: Mutex::new(Some(door)),
             output: Mutex::new(Some(reader.into())),
             pid,
             exit,
@@ -97,6 +122,10 @@ impl Drop for Process {
 impl Sandbox for Process {
     fn take_listener(&self) -> Option<TcpListener> {
         self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn take_door(&self) -> Option<TcpListener> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn take_output(&self) -> Option<OwnedFd> {

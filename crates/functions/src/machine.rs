@@ -1,6 +1,7 @@
 //! What all pools share: where sandboxes come from, code, runtimes, logs, and the platform's own names.
 
 use crate::code::Codes;
+use crate::door::Aws;
 use crate::logs::Logs;
 use crate::metering::Metering;
 use crate::runtimes::Runtimes;
@@ -15,6 +16,7 @@ pub(crate) struct Machine {
     pub(crate) runtimes: Runtimes,
     pub(crate) logs: Logs,
     pub(crate) metering: Metering,
+    pub(crate) aws: Aws,
     pub(crate) keep_alive: Duration,
     pub(crate) account_id: String,
     pub(crate) region: String,

@@ -24,6 +24,8 @@ pub trait Sandboxes: Send + Sync + 'static {
 pub trait Sandbox: Send + Sync + 'static {
     /// The Runtime API's listener, bound inside the sandbox. Can be taken once.
     fn take_listener(&self) -> Option<TcpListener>;
+    /// The AWS door's listener, bound inside the sandbox. Can be taken once.
+    fn take_door(&self) -> Option<TcpListener>;
     /// The reading end of the process's output. Can be taken once.
     fn take_output(&self) -> Option<OwnedFd>;
     /// Resolves when the first process has ended.
@@ -61,6 +63,8 @@ pub struct Spec {
     pub tmp_bytes: u64,
     /// The port of the Runtime API inside.
     pub api_port: u16,
+    /// The port of the AWS door inside.
+    pub door_port: u16,
 }
 
 /// Why a sandbox did not start.
@@ -124,6 +128,7 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
         pids_max: Some(PIDS_MAX),
         tmp_bytes: spec.tmp_bytes,
         api_port: Some(spec.api_port),
+        door_port: Some(spec.door_port),
         reach: Reach::Egress,
         resolv_conf: String::new(),
     }
@@ -143,6 +148,10 @@ fn layer_mounts(layers: &Path, prefixes: &[PathBuf]) -> Vec<Mount> {
 impl Sandbox for Instance {
     fn take_listener(&self) -> Option<TcpListener> {
         Instance::take_listener(self)
+    }
+
+    fn take_door(&self) -> Option<TcpListener> {
+        Instance::take_door(self)
     }
 
     fn take_output(&self) -> Option<OwnedFd> {

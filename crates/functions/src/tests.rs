@@ -30,6 +30,10 @@ struct Room {
 
 impl Room {
     async fn open(keep_alive: Duration) -> Room {
+        Room::with(keep_alive, crate::loopback::no_aws()).await
+    }
+
+    async fn with(keep_alive: Duration, aws: crate::Aws) -> Room {
         let server = testing::house::bare_server().await.expect("an API server");
         let client = testing::house::as_user(&server, "dory:functions");
         let dir = tempfile::tempdir().expect("a directory");
@@ -43,6 +47,7 @@ impl Room {
             account_id: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             interpreter_dirs: Vec::new(),
+            aws,
         });
         let functions = functions.await.expect("the room");
         Room { functions, objects: Objects::new(client.clone(), resource()), client, host, _dir: dir }
@@ -362,4 +367,17 @@ async fn events_are_checked_before_anything_runs() {
     let dry = Invocation { kind: InvocationKind::DryRun, ..invocation("hello", "{}") };
     assert!(room.functions.invoke(dry).await.expect("it could run").payload.is_empty());
     assert_eq!(room.host.started.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn an_instance_is_replaced_before_its_credentials_end() {
+    // It takes no more events after eleven twelfths of this, and would be kept for a minute otherwise.
+    let session = Duration::from_millis(600);
+    let aws = crate::Aws { session, ..crate::loopback::no_aws() };
+    let room = Room::with(Duration::from_secs(60), aws).await;
+    room.deploy("hello", json!({})).await;
+    room.call("hello", "{}").await;
+    room.until_instances(0).await;
+    room.call("hello", "{}").await;
+    assert_eq!(room.host.started.load(Ordering::Relaxed), 2);
 }

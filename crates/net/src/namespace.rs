@@ -36,11 +36,12 @@ pub(crate) fn enter(namespace: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// A listening socket inside another network namespace, for a server outside of it: a socket belongs to the namespace
+/// Listening sockets inside another network namespace, for servers outside of it: a socket belongs to the namespace
 /// it was made in. Blocking, about 100 µs: a throw-away thread enters, binds and ends.
-pub fn listen_in(netns: &Path, address: SocketAddrV4) -> Result<TcpListener, Error> {
-    let step = || format!("listen on {address} in {}", netns.display());
-    visit(netns, || TcpListener::bind(address)).map_err(|source| Error::Kernel { step: step(), source })
+pub fn listen_in(netns: &Path, addresses: &[SocketAddrV4]) -> Result<Vec<TcpListener>, Error> {
+    let step = || format!("listen on {addresses:?} in {}", netns.display());
+    visit(netns, || addresses.iter().map(TcpListener::bind).collect())
+        .map_err(|source| Error::Kernel { step: step(), source })
 }
 
 /// A connection to an address as seen from inside another network namespace, such as its loopback. Blocking, as

@@ -28,6 +28,7 @@ pub struct Instance {
     spawner: Arc<Spawner>,
     end: watch::Receiver<Option<End>>,
     listener: Mutex<Option<TcpListener>>,
+    door: Mutex<Option<TcpListener>>,
     logs: Mutex<Option<OwnedFd>>,
     /// Whether it was ended for taking more memory than it may.
     exceeded: Arc<AtomicBool>,
@@ -47,6 +48,11 @@ impl Instance {
     /// The listener inside its network namespace, once. Blocking mode. `None` when no port was asked for.
     pub fn take_listener(&self) -> Option<TcpListener> {
         self.listener.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The second listener inside, once, likewise.
+    pub fn take_door(&self) -> Option<TcpListener> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The reading end of its standard output and error, merged, once.

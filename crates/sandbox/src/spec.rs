@@ -155,6 +155,8 @@ pub struct InstanceSpec {
     pub tmp_bytes: u64,
     /// Port on 127.0.0.1 inside, where [`crate::Instance::take_listener`] listens.
     pub api_port: Option<u16>,
+    /// Port on 127.0.0.1 inside, where [`crate::Instance::take_door`] listens.
+    pub door_port: Option<u16>,
     /// What it can reach.
     pub reach: Reach,
     /// Text of `/etc/resolv.conf`; empty = the host's.

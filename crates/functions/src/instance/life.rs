@@ -4,6 +4,7 @@
 use super::{InitFailure, Instance, State};
 use crate::code::merged_name;
 use crate::definition::Definition;
+use crate::door::{self, DOOR_PORT};
 use crate::environment::{API_PORT, environment};
 use crate::fault::Fault;
 use crate::journal::Journal;
@@ -60,8 +61,8 @@ impl Instance {
         let broken = |error: io::Error| InitFailure::Machine(error.to_string());
         let listener =
             sandbox.take_listener().ok_or_else(|| InitFailure::Machine("no listener".to_owned()))?;
-        listener.set_nonblocking(true).map_err(broken)?;
-        let listener = TcpListener::from_std(listener).map_err(broken)?;
+        let listener = listening(listener).map_err(broken)?;
+        let inside = sandbox.take_door().map(listening).transpose().map_err(broken)?;
         let log = machine.logs.of(&definition.namespace, &logging.group(&definition.name));
         let journal = Journal::new(log, stream, logging.clone(), sandbox.take_output()).map_err(broken)?;
         let (ready, started) = oneshot::channel();
@@ -79,9 +80,12 @@ impl Instance {
             state: Mutex::new(State::Starting(Some(ready))),
             changed: Notify::new(),
             unminded: AtomicBool::new(false),
+            rotate_at: born + machine.aws.rotate_after(),
         });
         pool.admit(&instance);
-        tokio::spawn(instance.clone().live(listener, machine.keep_alive));
+        let door =
+            inside.map(|inside| door::serve(inside, machine.aws.door.clone(), instance.id.as_str().into()));
+        tokio::spawn(instance.clone().live(listener, door, machine.keep_alive));
         Ok((instance, started))
     }
 
@@ -100,8 +104,14 @@ impl Instance {
         self.changed.notify_one();
     }
 
-    async fn live(self: Arc<Self>, listener: TcpListener, keep_alive: Duration) {
+    async fn live(
+        self: Arc<Self>,
+        listener: TcpListener,
+        door: Option<impl Future<Output = ()> + Send + 'static>,
+        keep_alive: Duration,
+    ) {
         let api = tokio::spawn(runtime_api::serve(listener, self.clone()));
+        let door = door.map(tokio::spawn);
         let instance = self.clone();
         let output = tokio::spawn(async move { instance.journal.follow().await });
         let mut exit = self.sandbox.wait();
@@ -127,6 +137,9 @@ impl Instance {
             pool.gone(&self.id);
         }
         api.abort();
+        if let Some(door) = door {
+            door.abort();
+        }
         self.sandbox.kill().await;
         drop(tokio::time::timeout(LAST_OUTPUT, self.journal.ended()).await);
         output.abort();
@@ -137,7 +150,9 @@ impl Instance {
         self.unminded.store(true, Ordering::Release);
         let rest = match &*self.lock() {
             State::Gone => Rest::End,
-            State::Idle { since, frozen: true, .. } => Rest::StopAt(*since + keep_alive),
+            State::Idle { since, frozen: true, .. } => {
+                Rest::StopAt((*since + keep_alive).min(self.rotate_at))
+            }
             State::Idle { since, .. } => Rest::FreezeAt(*since + FREEZE_AFTER.min(keep_alive)),
             State::Starting(_) | State::Busy(_) | State::Finished => Rest::Wait,
         };
@@ -168,6 +183,11 @@ impl Instance {
             Rest::Wait | Rest::End => {}
         }
     }
+}
+
+fn listening(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
 }
 
 async fn until(timer: Option<Instant>) {
@@ -212,7 +232,7 @@ async fn spec(
     Ok(Spec {
         id: id.to_owned(),
         argv,
-        env: environment(machine, definition, &program, stream),
+        env: environment(machine, definition, &program, id, stream),
         task,
         runtime: machine.runtimes.dir().to_owned(),
         layers,
@@ -220,6 +240,7 @@ async fn spec(
         memory_bytes: u64::from(revision.memory_mb) * MIB,
         tmp_bytes: u64::from(revision.ephemeral_storage_mb) * MIB,
         api_port: API_PORT,
+        door_port: DOOR_PORT,
     })
 }
 

@@ -14,7 +14,7 @@ use rustix::process::Resource;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
@@ -67,17 +67,17 @@ impl Instance {
         spec: InstanceSpec,
         lease: &net::Lease,
     ) -> Result<(Instance, Option<PathBuf>), Error> {
-        let (netns, port) = (lease.netns.clone(), spec.api_port);
+        let (netns, ports) = (lease.netns.clone(), [spec.api_port, spec.door_port]);
         let limit_bytes = spec.memory_bytes;
         let host = shared.clone();
         let prepared = blocking(move || {
-            let listener = port.map(|port| listen(&netns, port)).transpose()?;
+            let listeners = listen(&netns, ports)?;
             let netns = File::open(&netns).map_err(Error::io("opening the network namespace"))?;
             let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
             let (logs, output) = pipe.map_err(|e| Error::io("making a pipe")(e.into()))?;
-            Ok((order(&host, spec)?, listener, netns, logs, output))
+            Ok((order(&host, spec)?, listeners, netns, logs, output))
         });
-        let (order, listener, netns, logs, output) = prepared.await?;
+        let (order, [listener, door], netns, logs, output) = prepared.await?;
         let (id, private) = (order.id.clone(), order.private.clone());
         let fds = [output.as_fd(), netns.as_fd()];
         let (pid, group, end) = spawner.spawn(order, &fds).await?;
@@ -89,13 +89,23 @@ impl Instance {
             let guard = Guard { id, group, spawner, limit_bytes, exceeded: exceeded.clone() };
             tokio::spawn(guard.watch(end.clone()));
         }
-        let (listener, logs) = (Mutex::new(listener), Mutex::new(Some(logs)));
-        Ok((Instance { id, pid, group, spawner: spawner.clone(), end, listener, logs, exceeded }, private))
+        let (listener, door, logs) = (Mutex::new(listener), Mutex::new(door), Mutex::new(Some(logs)));
+        Ok((
+            Instance { id, pid, group, spawner: spawner.clone(), end, listener, door, logs, exceeded },
+            private,
+        ))
     }
 }
 
-fn listen(netns: &std::path::Path, port: u16) -> Result<TcpListener, Error> {
-    Ok(net::listen_in(netns, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?)
+/// A listener for each port that is asked for, all in one visit of the namespace.
+fn listen(netns: &Path, ports: [Option<u16>; 2]) -> Result<[Option<TcpListener>; 2], Error> {
+    let addresses = ports.iter().flatten().map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port));
+    let addresses: Vec<SocketAddrV4> = addresses.collect();
+    if addresses.is_empty() {
+        return Ok([None, None]);
+    }
+    let mut listeners = net::listen_in(netns, &addresses)?.into_iter();
+    Ok(ports.map(|port| port.and_then(|_| listeners.next())))
 }
 
 /// Open files as on Lambda; and no core dumps, which on some hosts go to a program outside.
