@@ -213,7 +213,7 @@ def test_bad_requests_are_named(awslambda, create, platform):
     with pytest.raises(awslambda.exceptions.ResourceNotFoundException):
         invoke(awslambda, "nobody")
     with pytest.raises(botocore.exceptions.ClientError) as refused:
-        awslambda.list_layers()
+        awslambda.list_capacity_providers()
     assert refused.value.response["Error"]["Message"]
 
 

@@ -59,6 +59,23 @@ impl Fault {
         )
     }
 
+    /// Members break constraints of the model; the message names them all.
+    pub(crate) fn constraints(message: impl Into<String>) -> Fault {
+        Fault::user(400, "ValidationException", message)
+    }
+
+    pub(crate) fn recursive(message: impl Into<String>) -> Fault {
+        Fault::user(400, "RecursiveInvocationException", message)
+    }
+
+    pub(crate) fn policy_too_long(message: impl Into<String>) -> Fault {
+        Fault::user(400, "PolicyLengthExceededException", message)
+    }
+
+    pub(crate) fn code_storage(message: impl Into<String>) -> Fault {
+        Fault::user(400, "CodeStorageExceededException", message)
+    }
+
     pub(crate) fn serialization(message: impl Into<String>) -> Fault {
         Fault::user(400, "SerializationException", message)
     }
@@ -119,7 +136,10 @@ impl Fault {
             Blame::Service => "Service",
         };
         let name = match self.code {
-            "ResourceNotFoundException" | "ServiceException" | "AccessDeniedException" => "Message",
+            "ResourceNotFoundException"
+            | "ServiceException"
+            | "AccessDeniedException"
+            | "RecursiveInvocationException" => "Message",
             _ => "message",
         };
         // `__type` is where the clients of the JSON services look for the code; they are told that there is no such

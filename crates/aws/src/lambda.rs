@@ -1,18 +1,28 @@
 //! The Lambda API: which operation a request is, and one module for each group of them.
 
+mod account;
 mod code;
 mod concurrency;
 mod configuration;
+mod constraint;
 mod create;
+mod event_invoke;
+mod family;
 mod invoke;
+mod layer;
 mod logging;
 mod name;
 mod object;
+mod page;
 mod permission;
+mod policy;
 mod read;
+mod resource_policy;
 mod route;
+mod runtime;
 mod settings;
 mod stream;
+mod tags;
 mod update;
 mod url;
 
@@ -23,7 +33,7 @@ use serde_json::{Map, Value};
 
 pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
     let (method, path) = (&call.parts.method, call.parts.uri.path());
-    let route = route::route(method, path).ok_or_else(|| {
+    let route = route::route(method, path, call.parts.uri.query()).ok_or_else(|| {
         Fault::unknown_operation(format!(
             "There is no operation {method} {path} in the Lambda API of 2015-03-31"
         ))
@@ -31,6 +41,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
     if call.caller.region != door.config.region {
         return Err(Fault::region(&call.caller.region, &door.config.region));
     }
+    constraint::check(route.operation, &route.named(), call)?;
     let parameter = |index: usize| route.parameters.get(index).map(String::as_str).unwrap_or_default();
     let name = || door.name(parameter(0), call.parameter("Qualifier"));
     match route.operation {
@@ -39,7 +50,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "GetFunctionConfiguration" => read::get_function_configuration(door, &name()?).await,
         "ListFunctions" => read::list_functions(door, call).await,
         "ListVersionsByFunction" => read::list_versions(door, &name()?).await,
-        "GetAccountSettings" => read::get_account_settings(door).await,
+        "GetAccountSettings" => account::get_settings(door).await,
         "UpdateFunctionCode" => update::update_function_code(door, call, &name()?).await,
         "UpdateFunctionConfiguration" => update::update_function_configuration(door, call, &name()?).await,
         "DeleteFunction" => update::delete_function(door, &name()?).await,
@@ -49,13 +60,31 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "GetFunctionUrlConfig" => url::get(door, &name()?).await,
         "UpdateFunctionUrlConfig" => url::update(door, call, &name()?).await,
         "DeleteFunctionUrlConfig" => url::delete(door, &name()?).await,
-        "ListFunctionUrlConfigs" => url::list(door, &name()?).await,
+        "ListFunctionUrlConfigs" => url::list(door, call, &name()?).await,
         "PutFunctionConcurrency" => concurrency::put(door, call, &name()?).await,
         "GetFunctionConcurrency" => concurrency::get(door, &name()?).await,
         "DeleteFunctionConcurrency" => concurrency::delete(door, &name()?).await,
         "AddPermission" => permission::add(door, call, &name()?).await,
         "RemovePermission" => permission::remove(door, call, &name()?, parameter(1)).await,
         "GetPolicy" => permission::get(door, &name()?).await,
+        "PutFunctionEventInvokeConfig" => event_invoke::put(door, call, &name()?).await,
+        "UpdateFunctionEventInvokeConfig" => event_invoke::update(door, call, &name()?).await,
+        "GetFunctionEventInvokeConfig" => event_invoke::get(door, &name()?).await,
+        "DeleteFunctionEventInvokeConfig" => event_invoke::delete(door, &name()?).await,
+        "ListFunctionEventInvokeConfigs" => event_invoke::list(door, call, &name()?).await,
+        "PutRuntimeManagementConfig" => runtime::put_management(door, call, &name()?).await,
+        "GetRuntimeManagementConfig" => runtime::get_management(door, &name()?).await,
+        "PutFunctionRecursionConfig" => runtime::put_recursion(door, call, &name()?).await,
+        "GetFunctionRecursionConfig" => runtime::get_recursion(door, &name()?).await,
+        "TagResource" => tags::tag(door, call, parameter(0)).await,
+        "UntagResource" => tags::untag(door, call, parameter(0)).await,
+        "ListTags" => tags::list(door, parameter(0)).await,
+        "PutResourcePolicy" => resource_policy::put(door, call, parameter(0)).await,
+        "GetResourcePolicy" => resource_policy::get(door, parameter(0)).await,
+        "DeleteResourcePolicy" => resource_policy::delete(door, call, parameter(0)).await,
+        "ListLayers" => layer::list_layers(door, call).await,
+        "GetLayerVersionByArn" => layer::get_by_arn(door, call).await,
+        layer if layer.contains("Layer") => layer::serve(door, call, &route).await,
         other => Err(Fault::unsupported(&format!("The operation {other}"))),
     }
 }

@@ -33,6 +33,10 @@ pub struct Definition {
     pub reserved_concurrency: Option<u32>,
     /// Its URL, if it has one.
     pub url: Option<Url>,
+    /// Whether its calls are traced, when the caller does not say.
+    pub traced: bool,
+    /// Whether it may call itself round and round.
+    pub may_loop: bool,
 }
 
 /// All that an instance is made of.
@@ -94,6 +98,8 @@ struct Spec {
     function_name: Option<String>,
     version: Option<String>,
     provisioned_concurrency: Option<u32>,
+    tracing: Option<String>,
+    recursive_loop: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -143,6 +149,8 @@ impl Definition {
                 logging: spec.logging,
             },
             reserved_concurrency: spec.reserved_concurrency,
+            traced: spec.tracing.as_deref() == Some("Active"),
+            may_loop: spec.recursive_loop.as_deref() == Some("Allow"),
             url: spec
                 .url
                 .filter(|url| !url.id.is_empty())

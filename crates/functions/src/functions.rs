@@ -20,6 +20,7 @@ use crate::machine::Machine;
 use crate::metering::Metering;
 use crate::report::{self, Report, Status};
 use crate::runtimes::{RuntimeError, Runtimes};
+use crate::trace;
 use bytes::Bytes;
 use client::{Key, Objects};
 use futures::stream::BoxStream;
@@ -144,8 +145,8 @@ impl Functions {
     }
 
     /// Runs a function. The invocation goes on when the caller goes away, as on Lambda.
-    pub async fn invoke(self: &Arc<Self>, invocation: Invocation) -> Result<Outcome, InvokeError> {
-        let function = self.admit(&invocation)?;
+    pub async fn invoke(self: &Arc<Self>, mut invocation: Invocation) -> Result<Outcome, InvokeError> {
+        let function = self.admit(&mut invocation)?;
         if invocation.kind == InvocationKind::DryRun {
             return Ok(Outcome {
                 request_id: uuid::Uuid::new_v4().to_string(),
@@ -171,7 +172,7 @@ impl Functions {
     }
 
     /// The function that an invocation means, if what it asks can be asked of it.
-    fn admit(&self, invocation: &Invocation) -> Result<Function, InvokeError> {
+    fn admit(&self, invocation: &mut Invocation) -> Result<Function, InvokeError> {
         let key = Key::new(invocation.namespace.clone(), object_name(&invocation.name));
         let function = self.catalog.resolve(&key, invocation.qualifier.as_deref());
         let function = function.ok_or_else(|| self.not_found(invocation))?;
@@ -181,6 +182,8 @@ impl Functions {
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&invocation.payload) {
             return Err(InvokeError::NotJson(error.to_string()));
         }
+        let may_loop = self.catalog.get(&key).is_some_and(|whole| whole.definition.may_loop);
+        invocation.trace_id = Some(self.trace(&function, may_loop, invocation)?);
         Ok(function)
     }
 
@@ -265,6 +268,19 @@ impl Functions {
     /// The account's limit of invocations at the same time, and what functions without a reservation share of it.
     pub fn concurrency(&self) -> (u32, u32) {
         (self.account.limit(), self.account.unreserved_limit())
+    }
+
+    /// The trace header that the function gets. Whether it may loop is for all its versions.
+    fn trace(
+        &self,
+        function: &Function,
+        may_loop: bool,
+        invocation: &Invocation,
+    ) -> Result<String, InvokeError> {
+        let arn = self.machine.function_arn(&invocation.name);
+        let header = invocation.trace_id.as_deref();
+        let passed = trace::pass_on(header, &arn, function.definition.traced, !may_loop);
+        passed.map_err(|trace::Loop| InvokeError::Recursive)
     }
 
     fn not_found(&self, invocation: &Invocation) -> InvokeError {

@@ -76,6 +76,12 @@ pub enum InvokeError {
     /// No instance may be started for it now.
     #[error("Rate Exceeded.")]
     TooManyRequests(ThrottleReason),
+    /// It calls itself round and round, and may not.
+    #[error(
+        "Lambda has detected your function being invoked in a recursive loop with other AWS resources and stopped your \
+         function's invocation. To allow it, call PutFunctionRecursionConfig with RecursiveLoop Allow."
+    )]
+    Recursive,
     /// The event is over [`PAYLOAD_BYTES_MAX`].
     #[error(
         "{size} byte payload is too large for the RequestResponse invocation type (limit {PAYLOAD_BYTES_MAX} bytes)"

@@ -40,6 +40,7 @@ mod runtime_api;
 mod runtimes;
 mod sandboxes;
 mod streaming;
+mod trace;
 
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 pub use definition::{DEFAULT_ROLE, Definition, object_name, role_name};

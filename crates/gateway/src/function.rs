@@ -153,6 +153,7 @@ fn refused(error: &InvokeError) -> Response<Body> {
         InvokeError::NotFound(_) => StatusCode::NOT_FOUND,
         InvokeError::TooManyRequests(_) => StatusCode::TOO_MANY_REQUESTS,
         InvokeError::PayloadTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+        InvokeError::Recursive => StatusCode::LOOP_DETECTED,
         _ => StatusCode::BAD_GATEWAY,
     };
     answer::json(status, "Message", &error.to_string())

@@ -12,10 +12,6 @@ use sha2::{Digest, Sha256};
 pub(crate) const MODIFIED_ANNOTATION: &str = "dory.dev/last-modified";
 /// A new value with every change, part of the revision id.
 pub(crate) const REVISION_ANNOTATION: &str = "dory.dev/revision";
-/// The function's resource policy, as JSON.
-pub(crate) const POLICY_ANNOTATION: &str = "dory.dev/policy";
-/// The function's tags, as JSON.
-pub(crate) const TAGS_ANNOTATION: &str = "dory.dev/tags";
 /// When the function's URL was made, and last changed.
 pub(crate) const URL_CREATED_ANNOTATION: &str = "dory.dev/url-created";
 pub(crate) const URL_MODIFIED_ANNOTATION: &str = "dory.dev/url-last-modified";
@@ -63,7 +59,7 @@ fn last_modified(object: &Value) -> String {
 }
 
 /// Hexadecimal as Kubernetes shows it, base64 as AWS does.
-fn base64_of_hex(hex: &str) -> String {
+pub(crate) fn base64_of_hex(hex: &str) -> String {
     let digit = |byte: u8| (byte as char).to_digit(16).unwrap_or(0) as u8;
     let bytes: Vec<u8> = hex
         .as_bytes()
@@ -98,7 +94,11 @@ pub(crate) fn configuration(object: &Value, region: &str, account_id: &str) -> V
     if let Some(variables) = spec["environment"].as_object().filter(|variables| !variables.is_empty()) {
         set("Environment", json!({ "Variables": variables }));
     }
-    set("TracingConfig", json!({ "Mode": "PassThrough" }));
+    set("TracingConfig", json!({ "Mode": spec["tracing"].as_str().unwrap_or("PassThrough") }));
+    if let Some(layers) = spec["layers"].as_array().filter(|layers| !layers.is_empty()) {
+        let shown = layers.iter().map(|layer| json!({ "Arn": layer["arn"], "CodeSize": layer["size"] }));
+        set("Layers", shown.collect());
+    }
     set("RevisionId", json!(revision_id(object)));
     set("State", json!("Active"));
     set("LastUpdateStatus", json!("Successful"));

@@ -1,7 +1,6 @@
 //! `CreateFunction`.
 
-use super::configuration::TAGS_ANNOTATION;
-use super::{boolean, code, configuration_reply, input, missing, required, settings, string};
+use super::{boolean, code, configuration_reply, input, layer, missing, required, settings, string, tags};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::Reply;
@@ -37,10 +36,12 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
     check_role(door, &spec, &name.name).await?;
     spec.insert("packageType".to_owned(), json!("Zip"));
     spec.insert("code".to_owned(), code::store(door, members).await?);
-    let tags = input.get("Tags").filter(|tags| tags.as_object().is_some_and(|tags| !tags.is_empty()));
-    let annotations: Vec<(&str, String)> =
-        tags.map(|tags| (TAGS_ANNOTATION, tags.to_string())).into_iter().collect();
-    let created = door.create(&name, Value::Object(spec), &annotations).await?;
+    layer::resolve(door, &mut spec, &Value::Null).await?;
+    if let Some(wanted) = input.get("Tags").and_then(Value::as_object).filter(|tags| !tags.is_empty()) {
+        tags::check(wanted)?;
+        spec.insert("tags".to_owned(), Value::Object(wanted.clone()));
+    }
+    let created = door.create(&name, Value::Object(spec), &[]).await?;
     Ok(configuration_reply(door, 201, &created))
 }
 

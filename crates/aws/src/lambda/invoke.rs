@@ -107,6 +107,7 @@ pub(super) fn fault(error: InvokeError) -> Fault {
         InvokeError::PayloadTooLarge { .. } => Fault::too_large(message),
         InvokeError::NotJson(_) => Fault::bad_content(message),
         InvokeError::Runtime(_) | InvokeError::CodeMissing(_) => Fault::invalid_parameter(message),
+        InvokeError::Recursive => Fault::recursive(message),
         InvokeError::Start(_) => Fault::service(message),
     }
 }

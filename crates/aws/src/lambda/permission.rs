@@ -1,108 +1,56 @@
-//! A function's resource policy: statements are kept and shown. There is one account and every caller is its owner, so
-//! no statement decides anything yet: a function URL with `AuthType` `NONE` is open, one with `AWS_IAM` needs a
-//! signature.
+//! A function's resource policy, statement by statement: `AddPermission`, `RemovePermission`, `GetPolicy`. With a
+//! qualifier it is the policy of that version or alias.
 
-use super::configuration::{POLICY_ANNOTATION, annotation, revision_id};
 use super::name::Name;
-use super::object::{annotate, check_revision};
-use super::{input, required, string};
+use super::{input, policy, required, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
 use serde_json::{Map, Value, json};
 
-/// The largest policy, as on AWS.
-const POLICY_BYTES_MAX: usize = 20 * 1024;
-
 pub(crate) async fn add(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
+    refuse_latest(name)?;
     let input = input(call)?;
-    let statement = statement(&input, &door.arn(&name.name))?;
+    let arn = match name.qualifier {
+        Some(_) => door.qualified_arn(name),
+        None => door.arn(&name.name),
+    };
+    let statement = statement(&input, &arn)?;
     let revision = string(&input, "RevisionId")?;
-    door.change(name, revision, |object| {
-        let mut policy = policy(object);
-        if policy.iter().any(|known| known["Sid"] == statement["Sid"]) {
-            return Err(Fault::conflict(format!(
-                "The statement id ({}) provided already exists. Please provide a new statement id, or remove the \
-                 existing statement.",
-                statement["Sid"].as_str().unwrap_or_default()
-            )));
-        }
-        policy.push(statement.clone());
-        let text = document(&policy);
-        if text.len() > POLICY_BYTES_MAX {
-            return Err(Fault {
-                code: "PolicyLengthExceededException",
-                ..Fault::invalid_parameter(format!("The final policy size ({}) is bigger than the limit ({POLICY_BYTES_MAX}).", text.len()))
-            });
-        }
-        annotate(object, POLICY_ANNOTATION, Some(text));
-        Ok(())
-    })
-    .await?;
+    door.change(name, revision, |object| policy::add(object, &statement)).await?;
     Ok(reply::json(201, &json!({ "Statement": statement.to_string() })))
 }
 
 pub(crate) async fn remove(door: &Door, call: &Call, name: &Name, id: &str) -> Result<Reply, Fault> {
+    refuse_latest(name)?;
     let revision = call.parameter("RevisionId");
-    door.change(name, revision.as_deref(), |object| {
-        let mut policy = policy(object);
-        let before = policy.len();
-        policy.retain(|statement| statement["Sid"] != id);
-        if policy.len() == before {
-            return Err(Fault::not_found(format!("Statement {id} is not found in resource policy.")));
-        }
-        annotate(object, POLICY_ANNOTATION, (!policy.is_empty()).then(|| document(&policy)));
-        Ok(())
-    })
-    .await?;
+    door.change(name, revision.as_deref(), |object| policy::remove(object, id)).await?;
     Ok(reply::nothing())
 }
 
 pub(crate) async fn get(door: &Door, name: &Name) -> Result<Reply, Fault> {
-    let object = door.find(name).await?;
-    check_revision(&object, None)?;
-    let policy = annotation(&object, POLICY_ANNOTATION);
-    let policy = policy.ok_or_else(|| Fault::not_found("The resource you requested does not exist."))?;
-    Ok(reply::json(200, &json!({ "Policy": policy, "RevisionId": revision_id(&object) })))
+    Ok(reply::json(200, &policy::show(&door.find(name).await?)?))
 }
 
-fn policy(object: &Value) -> Vec<Value> {
-    let document =
-        annotation(object, POLICY_ANNOTATION).and_then(|text| serde_json::from_str::<Value>(text).ok());
-    document
-        .and_then(|mut document| match document["Statement"].take() {
-            Value::Array(statements) => Some(statements),
-            _ => None,
-        })
-        .unwrap_or_default()
-}
-
-fn document(statements: &[Value]) -> String {
-    json!({ "Version": "2012-10-17", "Id": "default", "Statement": statements }).to_string()
+fn refuse_latest(name: &Name) -> Result<(), Fault> {
+    match name.qualifier.as_deref() {
+        Some("$LATEST") => {
+            Err(Fault::invalid_parameter("We currently do not support adding policies for $LATEST."))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The statement of an IAM policy that the request's members mean.
 fn statement(input: &Map<String, Value>, resource: &str) -> Result<Value, Fault> {
-    let id = required(input, "StatementId")?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if id.is_empty() || id.len() > 100 || !id.chars().all(plain) {
-        let constraint = "Member must satisfy regular expression pattern: ([a-zA-Z0-9-_]+)";
-        return Err(Fault::validation("statementId", &format!("'{id}'"), constraint));
-    }
     let action = required(input, "Action")?;
-    if action != "*" && !action.starts_with("lambda:") {
-        let constraint = r"Member must satisfy regular expression pattern: (lambda:[*]|lambda:[a-zA-Z]+|[*])";
-        return Err(Fault::validation("action", &format!("'{action}'"), constraint));
-    }
-    let principal = match required(input, "Principal")? {
-        "*" => json!("*"),
-        service if service.contains(".amazonaws.com") => json!({ "Service": service }),
-        account if account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit()) => {
-            json!({ "AWS": format!("arn:aws:iam::{account}:root") })
-        }
-        other => json!({ "AWS": other }),
-    };
-    let mut statement = json!({ "Sid": id, "Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource });
+    let mut statement = json!({
+        "Sid": required(input, "StatementId")?,
+        "Effect": "Allow",
+        "Principal": principal(required(input, "Principal")?)?,
+        "Action": action,
+        "Resource": resource,
+    });
     let conditions = [
         ("SourceArn", "ArnLike", "AWS:SourceArn"),
         ("SourceAccount", "StringEquals", "AWS:SourceAccount"),
@@ -111,12 +59,73 @@ fn statement(input: &Map<String, Value>, resource: &str) -> Result<Value, Fault>
         ("FunctionUrlAuthType", "StringEquals", "lambda:FunctionUrlAuthType"),
     ];
     for (member, operator, key) in conditions {
-        if let Some(value) = string(input, member)? {
-            statement["Condition"][operator][key] = json!(value);
+        let Some(value) = string(input, member)? else { continue };
+        if member == "FunctionUrlAuthType" && action != "lambda:InvokeFunctionUrl" {
+            return Err(Fault::invalid_parameter(
+                "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action",
+            ));
         }
+        statement["Condition"][operator][key] = json!(value);
     }
     if let Some(value) = input.get("InvokedViaFunctionUrl").and_then(Value::as_bool) {
         statement["Condition"]["Bool"]["lambda:InvokedViaFunctionUrl"] = json!(value.to_string());
     }
     Ok(statement)
+}
+
+/// Everybody, a service, an account or somebody of an account.
+fn principal(text: &str) -> Result<Value, Fault> {
+    let is_account = |text: &str| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let of_account = |arn: &str| {
+        let parts: Vec<&str> = arn.split(':').collect();
+        matches!(parts[..], ["arn", _, "iam" | "sts", "", account, _] if is_account(account))
+    };
+    match text {
+        "*" => Ok(json!("*")),
+        service if service.ends_with(".amazonaws.com") || service.ends_with(".amazonaws.com.cn") => {
+            Ok(json!({ "Service": service }))
+        }
+        service if service.ends_with(".amazon.com") || service.ends_with(".alexa.com") => {
+            Ok(json!({ "Service": service }))
+        }
+        account if is_account(account) => Ok(json!({ "AWS": format!("arn:aws:iam::{account}:root") })),
+        arn if of_account(arn) => Ok(json!({ "AWS": arn })),
+        _ => Err(Fault::invalid_parameter(
+            "The provided principal was invalid. Please check the principal and try again.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_become_a_statement() {
+        let input = json!({
+            "StatementId": "url", "Action": "lambda:InvokeFunctionUrl", "Principal": "*", "FunctionUrlAuthType": "NONE",
+            "SourceAccount": "111111111111", "InvokedViaFunctionUrl": true,
+        });
+        let made = statement(input.as_object().expect("an object"), "arn").expect("a statement");
+        assert_eq!(
+            made,
+            json!({
+                "Sid": "url", "Effect": "Allow", "Principal": "*", "Action": "lambda:InvokeFunctionUrl", "Resource": "arn",
+                "Condition": {
+                    "StringEquals": { "lambda:FunctionUrlAuthType": "NONE", "AWS:SourceAccount": "111111111111" },
+                    "Bool": { "lambda:InvokedViaFunctionUrl": "true" },
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn principals_are_read() {
+        assert_eq!(principal("s3.amazonaws.com"), Ok(json!({ "Service": "s3.amazonaws.com" })));
+        assert_eq!(principal("111111111111"), Ok(json!({ "AWS": "arn:aws:iam::111111111111:root" })));
+        let role = "arn:aws:iam::111111111111:role/a";
+        assert_eq!(principal(role), Ok(json!({ "AWS": role })));
+        assert!(principal("nobody").is_err());
+        assert!(principal("arn:aws:iam::1:role/a").is_err());
+    }
 }

@@ -1,19 +1,13 @@
-//! `GetFunction`, `GetFunctionConfiguration`, `ListFunctions`, `ListVersionsByFunction`, `GetAccountSettings`.
+//! `GetFunction`, `GetFunctionConfiguration`, `ListFunctions`, `ListVersionsByFunction`.
 
-use super::configuration::{self, TAGS_ANNOTATION, annotation};
-use super::configuration_reply;
 use super::name::Name;
+use super::{code, configuration, configuration_reply, tags};
 use crate::door::{Call, Door, NAMESPACE};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use functions::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
-use jiff::Timestamp;
 use serde_json::{Value, json};
-
-/// How long the address of a function's code can be used, as on AWS.
-const LOCATION_SECONDS: u64 = 600;
 
 /// Functions on one page, as on AWS.
 const PAGE_MAX: usize = 50;
@@ -21,13 +15,14 @@ const PAGE_MAX: usize = 50;
 pub(crate) async fn get_function(door: &Door, name: &Name) -> Result<Reply, Fault> {
     let object = door.find(name).await?;
     let config = &door.config;
+    let sha256 = object["spec"]["code"]["sha256"].as_str().unwrap_or_default();
     let mut answer = json!({
         "Configuration": configuration::configuration(&object, &config.region, &config.account_id),
-        "Code": { "RepositoryType": "S3", "Location": code_location(door, &object)? },
+        "Code": { "RepositoryType": "S3", "Location": code::location(door, sha256)? },
     });
-    if let Some(tags) = annotation(&object, TAGS_ANNOTATION).and_then(|tags| serde_json::from_str(tags).ok())
-    {
-        answer["Tags"] = tags;
+    let tags = tags::of(&object);
+    if !tags.is_empty() {
+        answer["Tags"] = json!(tags);
     }
     if let Some(reserved) = object["spec"]["reservedConcurrency"].as_u64() {
         answer["Concurrency"] = json!({ "ReservedConcurrentExecutions": reserved });
@@ -37,29 +32,6 @@ pub(crate) async fn get_function(door: &Door, name: &Name) -> Result<Reply, Faul
 
 pub(crate) async fn get_function_configuration(door: &Door, name: &Name) -> Result<Reply, Fault> {
     Ok(configuration_reply(door, 200, &door.find(name).await?))
-}
-
-/// An address of this door that needs nothing but itself, signed with the keys that clients have.
-fn code_location(door: &Door, object: &Value) -> Result<String, Fault> {
-    let credentials = door.config.keys.own();
-    let credentials = credentials.ok_or_else(|| Fault::service("The door has no keys to sign with"))?;
-    let sha256 = object["spec"]["code"]["sha256"].as_str().unwrap_or_default();
-    let endpoint = door.config.endpoint.trim_end_matches('/');
-    let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
-    let request = http::Request::builder()
-        .uri(format!("{endpoint}{}code/{sha256}", crate::dory::PREFIX))
-        .header("host", host)
-        .body(());
-    let (mut parts, ()) = request.map_err(|error| Fault::service(error.to_string()))?.into_parts();
-    sigv4::presign(
-        &mut parts,
-        credentials,
-        &door.config.region,
-        "lambda",
-        Timestamp::now(),
-        LOCATION_SECONDS,
-    );
-    Ok(parts.uri.to_string())
 }
 
 pub(crate) async fn list_functions(door: &Door, call: &Call) -> Result<Reply, Fault> {
@@ -114,25 +86,6 @@ pub(crate) async fn list_versions(door: &Door, name: &Name) -> Result<Reply, Fau
     let mut version = configuration::configuration(&object, &config.region, &config.account_id);
     version["FunctionArn"] = json!(format!("{}:$LATEST", door.arn(&name.name)));
     Ok(reply::json(200, &json!({ "Versions": [version] })))
-}
-
-pub(crate) async fn get_account_settings(door: &Door) -> Result<Reply, Fault> {
-    let objects = door.objects.list(NAMESPACE).await.map_err(|error| Fault::service(error.to_string()))?;
-    let size: u64 = objects.iter().filter_map(|object| object["spec"]["code"]["size"].as_u64()).sum();
-    let (limit, unreserved) = door.config.functions.concurrency();
-    Ok(reply::json(
-        200,
-        &json!({
-            "AccountLimit": {
-                "TotalCodeSize": u64::MAX >> 11,
-                "CodeSizeUnzipped": UNZIPPED_BYTES_MAX,
-                "CodeSizeZipped": ZIP_BYTES_MAX,
-                "ConcurrentExecutions": limit,
-                "UnreservedConcurrentExecutions": unreserved,
-            },
-            "AccountUsage": { "TotalCodeSize": size, "FunctionCount": objects.len() },
-        }),
-    ))
 }
 
 #[cfg(test)]

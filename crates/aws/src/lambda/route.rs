@@ -19,6 +19,7 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("DeleteCapacityProvider", "DELETE", "/2025-11-30/capacity-providers/{CapacityProviderName}"),
     ("DeleteCodeSigningConfig", "DELETE", "/2020-04-22/code-signing-configs/{CodeSigningConfigArn}"),
     ("DeleteEventSourceMapping", "DELETE", "/2015-03-31/event-source-mappings/{UUID}"),
+    ("DeleteDurableExecution", "DELETE", "/2025-12-01/durable-executions/{DurableExecutionArn}"),
     ("DeleteFunction", "DELETE", "/2015-03-31/functions/{FunctionName}"),
     ("DeleteFunctionCodeSigningConfig", "DELETE", "/2020-06-30/functions/{FunctionName}/code-signing-config"),
     ("DeleteFunctionConcurrency", "DELETE", "/2017-10-31/functions/{FunctionName}/concurrency"),
@@ -30,6 +31,7 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
         "DELETE",
         "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
     ),
+    ("DeleteResourcePolicy", "DELETE", "/2026-07-09/resource-policy/{ResourceArn}"),
     ("GetAccountSettings", "GET", "/2016-08-19/account-settings"),
     ("GetAlias", "GET", "/2015-03-31/functions/{FunctionName}/aliases/{Name}"),
     ("GetCapacityProvider", "GET", "/2025-11-30/capacity-providers/{CapacityProviderName}"),
@@ -47,6 +49,7 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("GetFunctionScalingConfig", "GET", "/2025-11-30/functions/{FunctionName}/function-scaling-config"),
     ("GetFunctionUrlConfig", "GET", "/2021-10-31/functions/{FunctionName}/url"),
     ("GetLayerVersion", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}"),
+    ("GetLayerVersionByArn", "GET", "/2018-10-31/layers?find=LayerVersion"),
     ("GetLayerVersionPolicy", "GET", "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy"),
     ("GetPolicy", "GET", "/2015-03-31/functions/{FunctionName}/policy"),
     (
@@ -54,6 +57,7 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
         "GET",
         "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
     ),
+    ("GetResourcePolicy", "GET", "/2026-07-09/resource-policy/{ResourceArn}"),
     ("GetRuntimeManagementConfig", "GET", "/2021-07-20/functions/{FunctionName}/runtime-management-config"),
     ("Invoke", "POST", "/2015-03-31/functions/{FunctionName}/invocations"),
     ("InvokeAsync", "POST", "/2014-11-13/functions/{FunctionName}/invoke-async"),
@@ -89,10 +93,11 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     (
         "ListProvisionedConcurrencyConfigs",
         "GET",
-        "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
+        "/2019-09-30/functions/{FunctionName}/provisioned-concurrency?List=ALL",
     ),
     ("ListTags", "GET", "/2017-03-31/tags/{Resource}"),
     ("ListVersionsByFunction", "GET", "/2015-03-31/functions/{FunctionName}/versions"),
+    ("PauseDurableExecution", "POST", "/2025-12-01/durable-executions/{DurableExecutionArn}/pause"),
     ("PublishLayerVersion", "POST", "/2018-10-31/layers/{LayerName}/versions"),
     ("PublishVersion", "POST", "/2015-03-31/functions/{FunctionName}/versions"),
     ("PutFunctionCodeSigningConfig", "PUT", "/2020-06-30/functions/{FunctionName}/code-signing-config"),
@@ -105,6 +110,7 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
         "PUT",
         "/2019-09-30/functions/{FunctionName}/provisioned-concurrency",
     ),
+    ("PutResourcePolicy", "PUT", "/2026-07-09/resource-policy/{ResourceArn}"),
     ("PutRuntimeManagementConfig", "PUT", "/2021-07-20/functions/{FunctionName}/runtime-management-config"),
     (
         "RemoveLayerVersionPermission",
@@ -112,6 +118,7 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
         "/2018-10-31/layers/{LayerName}/versions/{VersionNumber}/policy/{StatementId}",
     ),
     ("RemovePermission", "DELETE", "/2015-03-31/functions/{FunctionName}/policy/{StatementId}"),
+    ("ResumeDurableExecution", "POST", "/2025-12-01/durable-executions/{DurableExecutionArn}/resume"),
     (
         "SendDurableExecutionCallbackFailure",
         "POST",
@@ -146,29 +153,55 @@ pub(crate) struct Route {
     pub(crate) operation: &'static str,
     /// The decoded values of the path's parameters, in order.
     pub(crate) parameters: Vec<String>,
+    template: &'static str,
 }
 
-/// The operation at this path. `GetLayerVersionByArn` shares its path with `ListLayers` and is left out; neither is
-/// served.
-pub(crate) fn route(method: &Method, path: &str) -> Option<Route> {
+impl Route {
+    /// The parameters of the path with their names.
+    pub(crate) fn named(&self) -> Vec<(&'static str, &str)> {
+        let names =
+            self.template.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+        names.zip(self.parameters.iter().map(String::as_str)).collect()
+    }
+}
+
+/// The operation at this path. Where two share a path, the one whose template asks for a parameter of the query is meant
+/// when the parameter is there.
+pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Option<Route> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    OPERATIONS.iter().filter(|(_, wanted, _)| *wanted == method.as_str()).find_map(
-        |(operation, _, template)| {
-            let wanted: Vec<&str> = template.trim_matches('/').split('/').collect();
-            if wanted.len() != segments.len() {
-                return None;
-            }
-            let mut parameters = Vec::new();
-            for (wanted, found) in wanted.iter().zip(&segments) {
-                if wanted.starts_with('{') {
-                    parameters.push(percent_decode_str(found).decode_utf8().ok()?.into_owned());
-                } else if wanted != found {
-                    return None;
-                }
-            }
-            Some(Route { operation, parameters })
-        },
-    )
+    let mut found: Option<Route> = None;
+    for (operation, _, template) in OPERATIONS.iter().filter(|(_, wanted, _)| *wanted == method.as_str()) {
+        let (template, asked) = match template.split_once('?') {
+            Some((template, asked)) => (template, Some(asked)),
+            None => (*template, None),
+        };
+        if asked.is_some_and(|asked| !query.unwrap_or_default().split('&').any(|pair| pair == asked)) {
+            continue;
+        }
+        if let Some(parameters) = fit(template, &segments)
+            && (found.is_none() || asked.is_some())
+        {
+            found = Some(Route { operation, parameters, template });
+        }
+    }
+    found
+}
+
+/// The decoded parameters, if the path has the form of the template.
+fn fit(template: &str, segments: &[&str]) -> Option<Vec<String>> {
+    let wanted: Vec<&str> = template.trim_matches('/').split('/').collect();
+    if wanted.len() != segments.len() {
+        return None;
+    }
+    let mut parameters = Vec::new();
+    for (wanted, found) in wanted.iter().zip(segments) {
+        if wanted.starts_with('{') {
+            parameters.push(percent_decode_str(found).decode_utf8().ok()?.into_owned());
+        } else if wanted != found {
+            return None;
+        }
+    }
+    Some(parameters)
 }
 
 #[cfg(test)]
@@ -178,7 +211,7 @@ mod tests {
     #[test]
     fn paths_lead_to_operations() {
         let at = |method: Method, path: &str| {
-            route(&method, path).map(|route| (route.operation, route.parameters))
+            route(&method, path, None).map(|route| (route.operation, route.parameters))
         };
         assert_eq!(at(Method::GET, "/2015-03-31/functions/"), Some(("ListFunctions", vec![])));
         assert_eq!(at(Method::POST, "/2015-03-31/functions"), Some(("CreateFunction", vec![])));

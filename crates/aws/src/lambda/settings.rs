@@ -23,6 +23,8 @@ const SETTINGS: &[Setting] = &[
     ("Environment", environment),
     ("LoggingConfig", super::logging::read),
     ("Architectures", architectures),
+    ("TracingConfig", tracing),
+    ("Layers", layers),
 ];
 
 type Neutral = (&'static str, fn(&Value) -> bool);
@@ -32,8 +34,6 @@ const NEUTRAL: &[Neutral] = &[
     ("VpcConfig", |value| all_empty(value)),
     ("DeadLetterConfig", |value| all_empty(value)),
     ("KMSKeyArn", |value| value == ""),
-    ("TracingConfig", |value| value["Mode"] == "PassThrough"),
-    ("Layers", |value| all_empty(value)),
     ("FileSystemConfigs", |value| all_empty(value)),
     ("ImageConfig", |value| all_empty(value)),
     ("CodeSigningConfigArn", |value| value == ""),
@@ -196,6 +196,22 @@ fn environment(value: &Value, spec: &mut Map<String, Value>) -> Result<(), Fault
     Ok(())
 }
 
+fn tracing(value: &Value, spec: &mut Map<String, Value>) -> Result<(), Fault> {
+    if let Some(mode) = value.get("Mode").filter(|mode| !mode.is_null()) {
+        spec.insert("tracing".to_owned(), json!(text(mode, "TracingConfig.Mode")?));
+    }
+    Ok(())
+}
+
+/// As ARNs; they are looked up before the object is written.
+fn layers(value: &Value, spec: &mut Map<String, Value>) -> Result<(), Fault> {
+    if !value.is_array() {
+        return Err(Fault::serialization("Layers must be a list"));
+    }
+    spec.insert("layers".to_owned(), value.clone());
+    Ok(())
+}
+
 /// What this machine is: code for another architecture cannot run here.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
 
@@ -239,12 +255,14 @@ mod tests {
             "FunctionName": "hello", "Runtime": "provided.al2023", "Handler": "bootstrap", "Timeout": 5,
             "Role": "arn:aws:iam::000000000000:role/service-role/any", "MemorySize": 256, "VpcConfig": {"SubnetIds": []},
             "Environment": {"Variables": {"A": "1"}}, "TracingConfig": {"Mode": "PassThrough"}, "Layers": [],
+            "DeadLetterConfig": {"TargetArn": ""},
         }));
         assert_eq!(
             spec,
             Ok(json!({
                 "runtime": "provided.al2023", "handler": "bootstrap", "timeoutSeconds": 5, "memoryMB": 256,
                 "role": "arn:aws:iam::000000000000:role/service-role/any", "environment": {"A": "1"},
+                "tracing": "PassThrough", "layers": [],
             }))
         );
     }
@@ -276,9 +294,7 @@ mod tests {
         let refuse = |input: Value| apply_to(input).expect_err("refused");
         let unsupported =
             |member: &str| format!("InvalidParameterValueException: {member} is not supported by dory.");
-        assert_eq!(refuse(json!({"Layers": ["arn:x"]})), unsupported("Layers"));
         assert_eq!(refuse(json!({"VpcConfig": {"SubnetIds": ["subnet-1"]}})), unsupported("VpcConfig"));
-        assert_eq!(refuse(json!({"TracingConfig": {"Mode": "Active"}})), unsupported("TracingConfig"));
         assert_eq!(refuse(json!({"Whatever": 1})), unsupported("Whatever"));
     }
 }

@@ -3,7 +3,7 @@
 use super::create::{check_role, check_runtime, refuse_versions};
 use super::name::Name;
 use super::object::check_revision;
-use super::{boolean, code, configuration_reply, input, settings, string};
+use super::{boolean, code, configuration_reply, input, layer, settings, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
@@ -31,6 +31,7 @@ pub(crate) async fn update_function_code(door: &Door, call: &Call, name: &Name) 
     let mut wanted = Map::new();
     settings::apply(&input, CODE_MEMBERS, &mut wanted)?;
     wanted.insert("code".to_owned(), code::store(door, &input).await?);
+    layer::resolve(door, &mut wanted, &before).await?;
     if boolean(&input, "DryRun")? {
         let mut shown = before;
         merge(&mut shown, &wanted);
@@ -54,9 +55,11 @@ pub(crate) async fn update_function_configuration(
     let revision = string(&input, "RevisionId")?;
     let mut wanted = Map::new();
     settings::apply(&input, &["FunctionName", "RevisionId"], &mut wanted)?;
-    check_revision(&door.find(name).await?, revision)?;
+    let before = door.find(name).await?;
+    check_revision(&before, revision)?;
     check_runtime(door, &wanted).await?;
     check_role(door, &wanted, &name.name).await?;
+    layer::resolve(door, &mut wanted, &before).await?;
     let changed = door
         .change(name, revision, |object| {
             merge(object, &wanted);

@@ -1,8 +1,12 @@
-//! Function URLs: the address is part of the function object, and the gateway serves it.
+//! Function URLs: the address is part of the function's object, or of the alias's when a qualifier names one, and the
+//! gateway serves it.
+
+mod cors;
 
 use super::configuration::{URL_CREATED_ANNOTATION, URL_MODIFIED_ANNOTATION, annotation};
 use super::name::Name;
 use super::object::annotate;
+use super::page::Page;
 use super::{input, required, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
@@ -10,28 +14,41 @@ use crate::reply::{self, Reply};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+/// Members that the operations read.
+const KNOWN: &[&str] = &["AuthType", "Cors", "InvokeMode", "FunctionName"];
+
 pub(crate) async fn create(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     let input = input(call)?;
-    let auth_type = auth_type(required(&input, "AuthType")?)?;
-    check(&input)?;
-    let id = new_id();
+    refuse_unknown(&input)?;
+    let mut url = json!({
+        "id": new_id(),
+        "authType": required(&input, "AuthType")?,
+        "invokeMode": string(&input, "InvokeMode")?.unwrap_or("BUFFERED"),
+    });
+    if let Some(cors) = cors::read(&input)?.filter(|cors| !cors.is_empty()) {
+        url["cors"] = Value::Object(cors);
+    }
     let changed = door
         .change(name, None, |object| {
             if object["spec"]["url"].is_object() {
                 return Err(Fault::conflict(format!(
-                    "Failed to create function url config for [functionArn = {}]. Error message:  \
-                     FunctionUrlConfig exists for this Lambda function",
-                    door.arn(&name.name)
+                    "Failed to create function url config for [functionArn = {}]. Error message:  FunctionUrlConfig \
+                     exists for this Lambda function",
+                    arn(door, name)
                 )));
             }
-            object["spec"]["url"] = json!({ "id": id, "authType": auth_type, "invokeMode": "BUFFERED" });
+            object["spec"]["url"] = url.clone();
             let now = now();
             annotate(object, URL_CREATED_ANNOTATION, Some(now.clone()));
             annotate(object, URL_MODIFIED_ANNOTATION, Some(now));
             Ok(())
         })
         .await?;
-    Ok(reply::json(201, &show(door, name, &changed)?))
+    let mut shown = show(door, name, &changed)?;
+    if let Some(members) = shown.as_object_mut() {
+        members.remove("LastModifiedTime");
+    }
+    Ok(reply::json(201, &shown))
 }
 
 pub(crate) async fn get(door: &Door, name: &Name) -> Result<Reply, Fault> {
@@ -40,15 +57,21 @@ pub(crate) async fn get(door: &Door, name: &Name) -> Result<Reply, Fault> {
 
 pub(crate) async fn update(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     let input = input(call)?;
-    check(&input)?;
-    let auth_type = string(&input, "AuthType")?.map(auth_type).transpose()?;
+    refuse_unknown(&input)?;
+    let (auth_type, invoke_mode) = (string(&input, "AuthType")?, string(&input, "InvokeMode")?);
+    let cors = cors::read(&input)?;
     let changed = door
         .change(name, None, |object| {
-            if !object["spec"]["url"].is_object() {
-                return Err(no_url());
+            let Some(url) = object["spec"]["url"].as_object_mut() else { return Err(no_url()) };
+            for (field, value) in [("authType", auth_type), ("invokeMode", invoke_mode)] {
+                if let Some(value) = value {
+                    url.insert(field.to_owned(), json!(value));
+                }
             }
-            if let Some(auth_type) = auth_type {
-                object["spec"]["url"]["authType"] = json!(auth_type);
+            match &cors {
+                None => {}
+                Some(cors) if cors.is_empty() => drop(url.remove("cors")),
+                Some(cors) => drop(url.insert("cors".to_owned(), Value::Object(cors.clone()))),
             }
             annotate(object, URL_MODIFIED_ANNOTATION, Some(now()));
             Ok(())
@@ -69,10 +92,16 @@ pub(crate) async fn delete(door: &Door, name: &Name) -> Result<Reply, Fault> {
     Ok(reply::nothing())
 }
 
-pub(crate) async fn list(door: &Door, name: &Name) -> Result<Reply, Fault> {
-    let object = door.find(name).await?;
-    let all: Vec<Value> = show(door, name, &object).into_iter().collect();
-    Ok(reply::json(200, &json!({ "FunctionUrlConfigs": all })))
+/// The URLs of the function and of its aliases.
+pub(crate) async fn list(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
+    let page = Page::of(call)?;
+    let mut shown = Vec::new();
+    for (name, object) in door.family(name).await? {
+        if object["spec"]["url"].is_object() {
+            shown.push((arn(door, &name), show(door, &name, &object)?));
+        }
+    }
+    Ok(reply::json(200, &page.answer("FunctionUrlConfigs", shown)))
 }
 
 fn show(door: &Door, name: &Name, object: &Value) -> Result<Value, Fault> {
@@ -81,44 +110,34 @@ fn show(door: &Door, name: &Name, object: &Value) -> Result<Value, Fault> {
     let config = &door.config;
     let created =
         annotation(object, URL_CREATED_ANNOTATION).or(object["metadata"]["creationTimestamp"].as_str());
-    Ok(json!({
+    let mut shown = json!({
         "FunctionUrl": format!("http://{id}.lambda-url.{}.{}/", config.region, config.url_base),
-        "FunctionArn": door.arn(&name.name),
+        "FunctionArn": arn(door, name),
         "AuthType": url["authType"].as_str().unwrap_or("AWS_IAM"),
         "CreationTime": created,
         "LastModifiedTime": annotation(object, URL_MODIFIED_ANNOTATION).or(created),
-        "InvokeMode": "BUFFERED",
-    }))
+        "InvokeMode": url["invokeMode"].as_str().unwrap_or("BUFFERED"),
+    });
+    if let Some(cors) = url["cors"].as_object() {
+        shown["Cors"] = cors::show(cors);
+    }
+    Ok(shown)
+}
+
+/// Without a qualifier where there is none: `$LATEST` is not part of it.
+fn arn(door: &Door, name: &Name) -> String {
+    match name.qualifier {
+        Some(_) => door.qualified_arn(name),
+        None => door.arn(&name.name),
+    }
 }
 
 fn no_url() -> Fault {
     Fault::not_found("The resource you requested does not exist.")
 }
 
-fn auth_type(text: &str) -> Result<&'static str, Fault> {
-    match text {
-        "NONE" => Ok("NONE"),
-        "AWS_IAM" => Ok("AWS_IAM"),
-        other => Err(Fault::validation(
-            "authType",
-            &format!("'{other}'"),
-            "Member must satisfy enum value set: [NONE, AWS_IAM]",
-        )),
-    }
-}
-
-/// What the gateway cannot do yet.
-fn check(input: &Map<String, Value>) -> Result<(), Fault> {
-    if input.get("Cors").is_some_and(|cors| cors.as_object().is_none_or(|cors| !cors.is_empty())) {
-        return Err(Fault::unsupported("Cors"));
-    }
-    if string(input, "InvokeMode")?.is_some_and(|mode| mode != "BUFFERED") {
-        return Err(Fault::unsupported("InvokeMode RESPONSE_STREAM"));
-    }
-    match input
-        .keys()
-        .find(|member| !["AuthType", "Cors", "InvokeMode", "FunctionName"].contains(&member.as_str()))
-    {
+fn refuse_unknown(input: &Map<String, Value>) -> Result<(), Fault> {
+    match input.keys().find(|member| !KNOWN.contains(&member.as_str())) {
         Some(member) => Err(Fault::unsupported(member)),
         None => Ok(()),
     }

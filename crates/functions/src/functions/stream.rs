@@ -14,9 +14,9 @@ impl Functions {
     /// until the function has finished.
     pub async fn invoke_streaming(
         self: &Arc<Self>,
-        invocation: Invocation,
+        mut invocation: Invocation,
     ) -> Result<StreamedOutcome, InvokeError> {
-        let function = self.admit(&invocation)?;
+        let function = self.admit(&mut invocation)?;
         let slot = self
             .account
             .enter(&function.usage, function.reserved_concurrency)

@@ -1,0 +1,65 @@
+//! `GetAccountSettings`, and the limit of all code together that it tells.
+
+use crate::door::{Door, NAMESPACE};
+use crate::fault::Fault;
+use crate::reply::{self, Reply};
+use functions::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
+use serde_json::{Value, json};
+
+/// What all archives of functions and layers may take, as on AWS: 75 GiB.
+const TOTAL_CODE_BYTES_MAX: u64 = 80_530_636_800;
+
+pub(crate) async fn get_settings(door: &Door) -> Result<Reply, Fault> {
+    let functions = list(&door.objects).await?;
+    let (limit, unreserved) = door.config.functions.concurrency();
+    Ok(reply::json(
+        200,
+        &json!({
+            "AccountLimit": {
+                "TotalCodeSize": TOTAL_CODE_BYTES_MAX,
+                "CodeSizeUnzipped": UNZIPPED_BYTES_MAX,
+                "CodeSizeZipped": ZIP_BYTES_MAX,
+                "ConcurrentExecutions": limit,
+                "UnreservedConcurrentExecutions": unreserved,
+            },
+            "AccountUsage": { "TotalCodeSize": total(door, &functions).await?, "FunctionCount": functions.len() },
+        }),
+    ))
+}
+
+/// Refuses code when there is too much of it already.
+pub(crate) async fn check_room(door: &Door) -> Result<(), Fault> {
+    room(total(door, &list(&door.objects).await?).await?)
+}
+
+fn room(total: u64) -> Result<(), Fault> {
+    match total < TOTAL_CODE_BYTES_MAX {
+        true => Ok(()),
+        false => Err(Fault::code_storage(format!(
+            "Code storage limit exceeded: all functions and layers together have {total} bytes, and may have \
+             {TOTAL_CODE_BYTES_MAX}. Delete versions that are not used any more."
+        ))),
+    }
+}
+
+/// The size of the archives of all functions, versions and layers.
+async fn total(door: &Door, functions: &[Value]) -> Result<u64, Fault> {
+    let layers = list(&door.layers).await?;
+    let size = |object: &Value| object["spec"]["code"]["size"].as_u64();
+    Ok(functions.iter().chain(&layers).filter_map(size).sum())
+}
+
+async fn list(objects: &client::Objects) -> Result<Vec<Value>, Fault> {
+    objects.list(NAMESPACE).await.map_err(|error| Fault::service(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_has_its_limit() {
+        assert_eq!(room(TOTAL_CODE_BYTES_MAX - 1), Ok(()));
+        assert_eq!(room(TOTAL_CODE_BYTES_MAX).expect_err("full").code, "CodeStorageExceededException");
+    }
+}

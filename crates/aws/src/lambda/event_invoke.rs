@@ -1,0 +1,149 @@
+//! What becomes of events that nobody waits for: `Put`, `Update`, `Get`, `Delete` and `ListFunctionEventInvokeConfig`.
+//! The settings are part of the function, version or alias object that the qualifier names (`spec.eventInvoke`), where
+//! the queue of events reads them.
+
+use super::name::Name;
+use super::page::Page;
+use super::{input, string};
+use crate::door::{Call, Door};
+use crate::fault::Fault;
+use crate::reply::{self, Reply};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+/// Replaces the whole configuration.
+pub(crate) async fn put(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
+    write(door, call, name, false).await
+}
+
+/// Changes what the request names.
+pub(crate) async fn update(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
+    write(door, call, name, true).await
+}
+
+async fn write(door: &Door, call: &Call, name: &Name, merge: bool) -> Result<Reply, Fault> {
+    let input = input(call)?;
+    let wanted = settings(door, &input).await?;
+    let changed = door
+        .change(name, None, |object| {
+            let before = object["spec"]["eventInvoke"].as_object().cloned();
+            let mut settings = match (merge, before) {
+                (true, Some(before)) => before,
+                (true, None) => return Err(missing(door, name)),
+                (false, _) => Map::new(),
+            };
+            for (field, value) in &wanted {
+                match value {
+                    Value::Null => drop(settings.remove(field)),
+                    value => drop(settings.insert(field.clone(), value.clone())),
+                }
+            }
+            settings.insert("lastModified".to_owned(), json!(Timestamp::now().to_string()));
+            object["spec"]["eventInvoke"] = Value::Object(settings);
+            Ok(())
+        })
+        .await?;
+    Ok(reply::json(200, &show(&door.qualified_arn(name), &changed["spec"]["eventInvoke"])))
+}
+
+pub(crate) async fn get(door: &Door, name: &Name) -> Result<Reply, Fault> {
+    let object = door.find(name).await?;
+    match &object["spec"]["eventInvoke"] {
+        Value::Null => Err(missing(door, name)),
+        settings => Ok(reply::json(200, &show(&door.qualified_arn(name), settings))),
+    }
+}
+
+pub(crate) async fn delete(door: &Door, name: &Name) -> Result<Reply, Fault> {
+    door.change(name, None, |object| {
+        let removed = object["spec"].as_object_mut().and_then(|spec| spec.remove("eventInvoke"));
+        removed.map(drop).ok_or_else(|| missing(door, name))
+    })
+    .await?;
+    Ok(reply::nothing())
+}
+
+/// Those of the function and of all its versions and aliases.
+pub(crate) async fn list(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
+    let page = Page::of(call)?;
+    let mut shown = Vec::new();
+    for (name, object) in door.family(name).await? {
+        let arn = door.qualified_arn(&name);
+        if object["spec"]["eventInvoke"].is_object() {
+            shown.push((arn.clone(), show(&arn, &object["spec"]["eventInvoke"])));
+        }
+    }
+    Ok(reply::json(200, &page.answer("FunctionEventInvokeConfigs", shown)))
+}
+
+/// The fields that the request sets; `Null` for a destination that it takes away.
+async fn settings(door: &Door, input: &Map<String, Value>) -> Result<Map<String, Value>, Fault> {
+    let mut wanted = Map::new();
+    for (member, field) in [
+        ("MaximumRetryAttempts", "maximumRetryAttempts"),
+        ("MaximumEventAgeInSeconds", "maximumEventAgeInSeconds"),
+    ] {
+        if let Some(value) = input.get(member).filter(|value| !value.is_null()) {
+            wanted.insert(field.to_owned(), value.clone());
+        }
+    }
+    let destinations = input.get("DestinationConfig").and_then(Value::as_object).cloned().unwrap_or_default();
+    for (member, field) in [("OnSuccess", "onSuccess"), ("OnFailure", "onFailure")] {
+        let Some(one) = destinations.get(member).and_then(Value::as_object) else { continue };
+        let value = match string(one, "Destination")? {
+            None | Some("") => Value::Null,
+            Some(arn) => {
+                check_destination(door, arn).await?;
+                json!(arn)
+            }
+        };
+        wanted.insert(field.to_owned(), value);
+    }
+    Ok(wanted)
+}
+
+/// Whether results can go there: to a function that exists. There is nothing else yet that could take them.
+async fn check_destination(door: &Door, arn: &str) -> Result<(), Fault> {
+    let service = arn.split(':').nth(2).unwrap_or_default();
+    match service {
+        "lambda" => {
+            let invalid =
+                |why: &str| Fault::invalid_parameter(format!("The destination ARN {arn} is invalid: {why}"));
+            let name = door.name(arn, None).map_err(|fault| invalid(&fault.message))?;
+            door.find(&name).await.map(drop).map_err(|fault| invalid(&fault.message))
+        }
+        "sqs" | "sns" | "events" | "s3" => Err(Fault::invalid_parameter(format!(
+            "The destination {arn} is not supported by dory yet: there are no queues, topics, buses and buckets. Name a \
+             function that takes the results."
+        ))),
+        _ => Err(Fault::invalid_parameter(format!("The destination ARN {arn} is invalid."))),
+    }
+}
+
+fn missing(door: &Door, name: &Name) -> Fault {
+    Fault::not_found(format!("The function {} doesn't have an EventInvokeConfig", door.qualified_arn(name)))
+}
+
+fn show(arn: &str, settings: &Value) -> Value {
+    let modified = settings["lastModified"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+    let destination = |field: &str| match settings[field].as_str() {
+        Some(arn) => json!({ "Destination": arn }),
+        None => json!({}),
+    };
+    let mut shown = json!({
+        "FunctionArn": arn,
+        "DestinationConfig": { "OnSuccess": destination("onSuccess"), "OnFailure": destination("onFailure") },
+    });
+    if let Some(time) = modified {
+        shown["LastModified"] = json!(time.as_millisecond() as f64 / 1000.0);
+    }
+    for (field, member) in [
+        ("maximumRetryAttempts", "MaximumRetryAttempts"),
+        ("maximumEventAgeInSeconds", "MaximumEventAgeInSeconds"),
+    ] {
+        if !settings[field].is_null() {
+            shown[member] = settings[field].clone();
+        }
+    }
+    shown
+}
