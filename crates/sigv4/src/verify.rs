@@ -59,14 +59,12 @@ impl VerifyError {
     }
 }
 
+/// Finds the secret of an access key id and the session token that came with it.
+pub type Lookup<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<Secret, VerifyError>;
+
 /// Checks the signature of a request whose whole body is at hand. `lookup` finds the secret of an access key id and the
 /// session token that came with it; [`Keys::find`](crate::Keys::find) is one.
-pub fn verify(
-    parts: &Parts,
-    body: &[u8],
-    lookup: &dyn Fn(&str, Option<&str>) -> Result<Secret, VerifyError>,
-    now: Timestamp,
-) -> Result<Caller, VerifyError> {
+pub fn verify(parts: &Parts, body: &[u8], lookup: Lookup<'_>, now: Timestamp) -> Result<Caller, VerifyError> {
     let claim = Claim::read(parts)?;
     let (access_key_id, scope) = split_credential(&claim.credential)?;
     let [day, region, service] = split_scope(scope)?;
