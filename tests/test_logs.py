@@ -220,21 +220,24 @@ def cli2():
 
 def test_tail_follows(platform, function):
     aws = cli2() or pytest.skip("needs an aws CLI of version 2: apt-get install awscli")
+    # Debian's does not know AWS_ENDPOINT_URL yet.
+    tail = [aws, "--endpoint-url", platform.environment["AWS_ENDPOINT_URL"], "logs", "tail"]
     call = function()
     call("from before")
     group = f"/aws/lambda/{call.name}"
-    once = subprocess.run([aws, "logs", "tail", group, "--since", "10m", "--format", "short"], capture_output=True,
+    once = subprocess.run([*tail, group, "--since", "10m", "--format", "short"], capture_output=True,
                           text=True, env=platform.environment, timeout=60)
     assert re.search(r"^\S+ from before$", once.stdout, re.M), once.stderr
-    tail = subprocess.Popen([aws, "logs", "tail", group, "--follow", "--since", "1s"], text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                            env={**platform.environment, "PYTHONUNBUFFERED": "1"})
+    follow = subprocess.Popen([*tail, group, "--follow", "--since", "10m"], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                              env={**platform.environment, "PYTHONUNBUFFERED": "1"})
     lines = []
-    threading.Thread(target=lambda: lines.extend(iter(tail.stdout.readline, "")), daemon=True).start()
+    threading.Thread(target=lambda: lines.extend(iter(follow.stdout.readline, "")), daemon=True).start()
     try:
+        wait_for("the past", lambda: any("from before" in line for line in lines))
         call("while it follows")
         wait_for("the line to come by", lambda: any("while it follows" in line for line in lines))
     finally:
-        tail.terminate()
-        tail.wait()
+        follow.terminate()
+        follow.wait()
     assert sum("while it follows" in line for line in lines) == 1

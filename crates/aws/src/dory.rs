@@ -9,6 +9,8 @@ use futures::TryStreamExt;
 use http::Method;
 use http_body::Frame;
 use http_body_util::StreamBody;
+use jiff::Timestamp;
+use serde_json::json;
 
 pub(crate) const PREFIX: &str = "/_dory/";
 
@@ -18,8 +20,16 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
     match (&call.parts.method, segments.as_slice()) {
         (&Method::GET, ["code", sha256]) => code(door, sha256).await,
         (&Method::GET, ["functions", name, "log"]) => log(door, call, name),
+        (&Method::GET, ["usage"]) => Ok(usage(door)),
         _ => Err(Fault::unknown_operation(format!("There is nothing at {}", call.parts.uri.path()))),
     }
+}
+
+/// What everything used since it is metered.
+fn usage(door: &Door) -> Reply {
+    let now = Timestamp::now();
+    let usage = door.config.functions.meter().usage(now);
+    reply::json(200, &json!({ "usage": usage, "nowMs": now.as_millisecond() }))
 }
 
 async fn code(door: &Door, sha256: &str) -> Result<Reply, Fault> {

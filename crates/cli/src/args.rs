@@ -30,6 +30,8 @@ pub enum Command {
     Deploy(Deploy),
     /// Print the logs of a function, or of a pod or deployment
     Logs(Logs),
+    /// Show what each workload costs as it is, and what it would cost always-on or on demand
+    Cost(Cost),
     /// Build, import, load, list and remove container images
     #[command(subcommand)]
     Image(Image),
@@ -127,6 +129,24 @@ pub struct Logs {
     /// Namespace of the function or workload
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
+}
+
+/// `dory cost`
+#[derive(ClapArgs, Debug)]
+pub struct Cost {
+    /// A price list [default: prices.json in the data directory, else AWS's list prices]
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
+    /// Print JSON in place of tables
+    #[arg(long, short, value_enum)]
+    pub output: Option<Output>,
+}
+
+/// How figures are printed.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// One document with all digits
+    Json,
 }
 
 /// `dory image`

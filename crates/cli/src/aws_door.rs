@@ -73,6 +73,12 @@ impl AwsDoor {
         bail!("{}", value["message"].as_str().or(value["Message"].as_str()).unwrap_or("the platform refused"))
     }
 
+    /// A signed question to the platform itself.
+    pub(crate) async fn json(&self, path: &str) -> Result<Value> {
+        let bytes = self.stream(path).await?.collect().await?.to_bytes();
+        serde_json::from_slice(&bytes).with_context(|| format!("the answer of {path} cannot be read"))
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Result<Response<Incoming>> {
         let body = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let host = self.base.trim_start_matches("http://");

@@ -10,6 +10,7 @@
 
 mod args;
 mod aws_door;
+mod cost;
 mod deploy;
 mod env;
 mod function;
@@ -18,8 +19,9 @@ mod manifest;
 mod platform;
 mod size;
 mod status;
+mod table;
 
-pub use args::{Args, Command, Deploy, Down, Image, Logs, Up};
+pub use args::{Args, Command, Cost, Deploy, Down, Image, Logs, Up};
 pub use platform::{ENDPOINTS_FILE, Endpoints, Platform};
 pub use size::bytes as format_bytes;
 
@@ -38,6 +40,11 @@ pub async fn logs(platform: &Platform, options: &Logs) -> Result<()> {
 /// `dory status`
 pub async fn status(platform: &Platform, pid: Option<i32>) -> Result<()> {
     status::run(platform, pid).await
+}
+
+/// `dory cost`
+pub async fn cost(platform: &Platform, options: &Cost) -> Result<()> {
+    cost::run(platform, options).await
 }
 
 /// `dory env`

@@ -58,6 +58,7 @@ fn run(arguments: Args) -> Result<()> {
         Command::Status => in_runtime(cli::status(&platform, data.holder()?)),
         Command::Env => cli::env(&platform),
         Command::Deploy(options) => in_runtime(cli::deploy(&platform, &options)),
+        Command::Cost(options) => in_runtime(cli::cost(&platform, &options)),
         Command::Logs(options) => in_runtime(cli::logs(&platform, &options)),
         Command::Image(command) => image::run(&data, command),
         Command::Doctor => doctor::run(&data, &environment),

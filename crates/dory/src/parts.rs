@@ -196,6 +196,7 @@ pub async fn node(
     host: &Arc<sandbox::Host>,
     network: &Arc<net::Network>,
     endpoints: &Endpoints,
+    functions: &Arc<functions::Functions>,
 ) -> Result<Arc<node::Node>> {
     let config = node::NodeConfig {
         caches: client::Caches::new(in_process(api, &format!("system:node:{NODE_NAME}"))),
@@ -206,6 +207,7 @@ pub async fn node(
         data_dir: data.join("node"),
         api_server: SocketAddrV4::new(network.gateway(), endpoints.api_port),
         labels: Vec::new(),
+        meter: functions.meter().clone(),
     };
     node::start(config).await.context("cannot start the node")
 }

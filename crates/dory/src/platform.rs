@@ -96,7 +96,7 @@ impl Running {
         let inside = parts::aws_inside(&late, &keys);
         let functions = parts::functions(data, &api, &host, options, environment, inside).await?;
         late.functions.set(functions.clone()).ok();
-        let node = parts::node(data, &api, &host, &network, &endpoints).await?;
+        let node = parts::node(data, &api, &host, &network, &endpoints, &functions).await?;
         late.node.set(node.clone()).ok();
         let door = parts::aws_door(&api, &functions, &keys, &endpoints);
         late.aws.set(door.clone()).ok();

@@ -16,6 +16,7 @@ mod container;
 mod inotify;
 mod logs;
 mod machine;
+mod metering;
 mod node;
 mod pod;
 mod pods;

@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::container::resolv::Resolver;
 use crate::inotify::Watcher;
 use crate::machine::Machine;
+use crate::metering;
 use crate::pod::ground::Ground;
 use crate::pod::status::Host;
 use crate::pods::Pods;
@@ -47,6 +48,8 @@ pub struct NodeConfig {
     pub api_server: SocketAddrV4,
     /// Further labels of the Node object.
     pub labels: Vec<(String, String)>,
+    /// What hears of the pods that run.
+    pub meter: Arc<meter::Meter>,
 }
 
 /// Why the node did not start; reads after "failed to start the node: ".
@@ -104,6 +107,7 @@ pub async fn start(config: NodeConfig) -> Result<Arc<Node>, Error> {
         Selectors { fields: Some(format!("spec.nodeName={}", config.name)), ..Selectors::default() };
     let own_pods = config.caches.get(client::resource::<api::Pod>(), selector);
     tasks.spawn(pods.clone().follow(own_pods.clone(), stop.clone()));
+    tasks.spawn(metering::follow(config.meter.clone(), own_pods.clone(), stop.clone()));
     let (sweeper, network) = (pods.clone(), config.network.clone());
     let sweep = async move {
         sweeper.sweep(&own_pods).await;
