@@ -1,8 +1,10 @@
 //! A function for `provided.al2023`: asks the Lambda Runtime API (2018-06-01) for an event, answers with a greeting and
-//! how many events this instance has seen, and asks again. One kept-alive connection, no dependencies.
+//! how many events this instance has seen, and asks again. An event with `"waitMs"` is answered that much later. One
+//! kept-alive connection, no dependencies.
 
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 const BASE: &str = "/2018-06-01/runtime/invocation";
 
@@ -27,7 +29,16 @@ fn main() -> Result<()> {
 
 /// The function itself.
 fn handle(event: &[u8], count: u64) -> String {
+    std::thread::sleep(wait(event));
     format!("{{\"message\":\"hello from dory\",\"eventBytes\":{},\"invocation\":{count}}}", event.len())
+}
+
+/// The number behind `"waitMs":`, if there is one.
+fn wait(event: &[u8]) -> Duration {
+    let text = String::from_utf8_lossy(event);
+    let digits = text.split_once("\"waitMs\":").map_or("", |(_, rest)| rest.trim_start());
+    let end = digits.find(|digit: char| !digit.is_ascii_digit()).unwrap_or(digits.len());
+    Duration::from_millis(digits[..end].parse().unwrap_or(0))
 }
 
 /// Sends one request; returns the request id, if the answer carries one, and the body.

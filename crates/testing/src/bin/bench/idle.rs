@@ -35,7 +35,7 @@ fn ticks(pid: i32) -> Result<f64> {
 
 /// The platform and its supervisors, which are the processes of the same binary; what pods use is theirs. Shared pages
 /// are counted once, by proportional set size.
-fn resident(dory: &Dory) -> Result<f64> {
+pub(crate) fn resident(dory: &Dory) -> Result<f64> {
     let own = fs::canonicalize(dory.binary())?;
     let mut kilobytes = HashMap::new();
     for entry in fs::read_dir("/proc")? {

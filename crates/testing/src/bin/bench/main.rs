@@ -36,12 +36,13 @@ fn main() -> Result<()> {
     let examples =
         Examples { directory: arguments.next().context("usage: bench DORY EXAMPLES [GROUP…]")?.into() };
     let wanted: Vec<String> = arguments.collect();
-    let groups: [Group; 5] = [
+    let groups: [Group; 6] = [
         ("start", start::run),
         ("api", api::run),
         ("pods", pods::run),
         ("functions", functions::run),
         ("idle", idle::run),
+        ("scale", functions::scale),
     ];
     let dory = Dory::prepare(binary.into())?;
     row::size("binary_size_mb", dory.binary(), 35.0)?;

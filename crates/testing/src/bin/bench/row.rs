@@ -1,4 +1,5 @@
-//! One figure as one JSON line: name, value, unit, target, and whether the target is met.
+//! One figure as one JSON line: name, value, unit, target, and whether the target is met. A figure that only explains
+//! another has no target: infinity stands for it, and is printed as `null`.
 
 use std::path::Path;
 use std::time::Duration;

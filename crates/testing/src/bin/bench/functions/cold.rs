@@ -1,0 +1,116 @@
+//! Cold starts end to end: the first call of a function is one, so that many functions give that many. Beside them, in the
+//! same run, what starting the bare interpreter costs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use testing::binary::Dory;
+
+use super::door::Door;
+use super::stages;
+use crate::row;
+
+const COLD_STARTS: usize = 100;
+/// An interpreted function is asked for now and then, as in life; as fast as one call follows another the stock of booted
+/// interpreters is empty, which is measured too.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Starts with an empty stock.
+const BARE_STARTS: usize = 20;
+
+const NODE_HANDLER: &str = "exports.handler = async (event) => ({ hello: event.name });\n";
+const PYTHON_HANDLER: &str = "def handler(event, context):\n    return {\"hello\": event[\"name\"]}\n";
+
+/// The functions of one language.
+struct Language {
+    name: &'static str,
+    file: &'static str,
+    text: &'static str,
+    /// What starts its interpreter, and does nothing.
+    bare: &'static [&'static str],
+    target_ms: f64,
+}
+
+const LANGUAGES: [Language; 2] = [
+    Language {
+        name: "python",
+        file: "lambda_function.py",
+        text: PYTHON_HANDLER,
+        bare: &["python3", "-S", "-c", "pass"],
+        target_ms: 15.0,
+    },
+    Language {
+        name: "node",
+        file: "index.js",
+        text: NODE_HANDLER,
+        bare: &["node", "-e", "0"],
+        target_ms: 25.0,
+    },
+];
+
+pub(super) async fn run(dory: &Dory, door: &Door, bootstrap: &Path) -> Result<()> {
+    deploy(dory, "cold", COLD_STARTS, bootstrap)?;
+    let mut cold = starts(door, "cold", 0..COLD_STARTS, Duration::ZERO).await?;
+    report("cold_start_static_elf", &mut cold, 5.0);
+    stages::report(door, "static_elf", "cold", COLD_STARTS).await?;
+    for language in &LANGUAGES {
+        interpreted(dory, door, language).await?;
+    }
+    Ok(())
+}
+
+async fn interpreted(dory: &Dory, door: &Door, language: &Language) -> Result<()> {
+    let code = tempfile::tempdir()?;
+    std::fs::write(code.path().join(language.file), language.text)?;
+    let name = language.name;
+    deploy(dory, name, COLD_STARTS + BARE_STARTS + 1, code.path())?;
+    let mut bare = (0..BARE_STARTS).map(|_| bare_start(language.bare)).collect::<Result<Vec<_>>>()?;
+    // One call after the other: nothing is ready, most starts do the whole work.
+    let mut unprepared = starts(door, name, 0..BARE_STARTS, Duration::ZERO).await?;
+    let ratio = row::quantile_ms(&mut unprepared, 0.5) / row::quantile_ms(&mut bare, 0.5);
+    row::at_most(&format!("cold_start_{name}_back_to_back_of_bare_start"), ratio, "x", 1.3);
+    row::median_ms(&format!("bare_start_{name}"), &mut bare, f64::INFINITY);
+    let first = BARE_STARTS + 1;
+    tokio::time::sleep(PAUSE * 4).await;
+    let mut cold = starts(door, name, first..first + COLD_STARTS, PAUSE).await?;
+    report(&format!("cold_start_{name}"), &mut cold, language.target_ms);
+    stages::report(door, name, name, first + COLD_STARTS).await
+}
+
+/// The median, and how far the slowest hundredth is from it.
+fn report(name: &str, samples: &mut [Duration], target_ms: f64) {
+    row::median_ms(name, samples, target_ms);
+    let (p50, p99) = (row::quantile_ms(samples, 0.5), row::quantile_ms(samples, 0.99));
+    row::at_most(&format!("{name}_p99_of_p50"), p99 / p50, "x", 4.0);
+}
+
+/// So many functions of the same code.
+pub(super) fn deploy(dory: &Dory, prefix: &str, count: usize, code: &Path) -> Result<()> {
+    let code: PathBuf = code.to_owned();
+    for n in 0..count {
+        dory.run(&["deploy", &code.to_string_lossy(), "--name", &format!("{prefix}-{n}")])?;
+    }
+    Ok(())
+}
+
+async fn starts(
+    door: &Door,
+    prefix: &str,
+    which: std::ops::Range<usize>,
+    pause: Duration,
+) -> Result<Vec<Duration>> {
+    let mut took = Vec::new();
+    for n in which {
+        tokio::time::sleep(pause).await;
+        took.push(door.invoke(&format!("{prefix}-{n}")).await?);
+    }
+    Ok(took)
+}
+
+fn bare_start(command: &[&str]) -> Result<Duration> {
+    let began = Instant::now();
+    let status = Command::new(command[0]).args(&command[1..]).status();
+    ensure!(status.with_context(|| format!("starting {}", command[0]))?.success(), "{command:?} failed");
+    Ok(began.elapsed())
+}

@@ -1,0 +1,115 @@
+//! A client of the AWS door: a connection pool and what is needed to sign.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use http::{Method, Request};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use testing::binary::Dory;
+
+const FUNCTIONS: &str = "/2015-03-31/functions";
+
+pub(crate) struct Door {
+    client: Client<HttpConnector, Full<Bytes>>,
+    host: String,
+    region: String,
+    credentials: sigv4::Credentials,
+}
+
+/// What a request brought, and how long it took from before signing to the last byte.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) failed: bool,
+    pub(crate) body: Bytes,
+    pub(crate) took: Duration,
+}
+
+impl Answer {
+    /// The body of a success; anything else is an error.
+    pub(crate) fn ok(self) -> Result<Answer> {
+        if self.status / 100 != 2 || self.failed {
+            bail!("{}: {}", self.status, String::from_utf8_lossy(&self.body));
+        }
+        Ok(self)
+    }
+}
+
+impl Door {
+    pub(crate) fn open(dory: &Dory) -> Result<Arc<Door>> {
+        let endpoints = dory.endpoints()?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Ok(Arc::new(Door {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            host: format!("127.0.0.1:{}", endpoints.aws_port),
+            region: endpoints.region,
+            credentials: dory.credentials()?,
+        }))
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
+        let began = Instant::now();
+        let request = Request::builder().method(method).uri(format!("http://{}{path}", self.host));
+        let (mut parts, ()) = request.header("host", &self.host).body(())?.into_parts();
+        let hash = sigv4::hex_sha256(&body);
+        sigv4::sign(&mut parts, &hash, &self.credentials, &self.region, "lambda", jiff::Timestamp::now());
+        let response = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let failed = parts.headers.contains_key("x-amz-function-error");
+        Ok(Answer { status: parts.status.as_u16(), failed, body, took: began.elapsed() })
+    }
+
+    pub(crate) async fn call(&self, method: Method, path: &str, document: &Value) -> Result<Answer> {
+        self.send(method, path, document.to_string().into()).await?.ok()
+    }
+
+    /// One synchronous invocation that succeeds.
+    pub(crate) async fn invoke(&self, function: &str) -> Result<Duration> {
+        Ok(self.invoke_with(function, br#"{"name":"bench"}"#).await?.ok()?.took)
+    }
+
+    /// One synchronous invocation, whatever comes of it.
+    pub(crate) async fn invoke_with(&self, function: &str, event: &'static [u8]) -> Result<Answer> {
+        let path = format!("{FUNCTIONS}/{function}/invocations");
+        self.send(Method::POST, &path, Bytes::from_static(event)).await
+    }
+
+    /// Replaces the code, inline; gives how long the answer took.
+    pub(crate) async fn update_code(&self, name: &str, zip: &[u8]) -> Result<Duration> {
+        let document = json!({ "ZipFile": BASE64_STANDARD.encode(zip) });
+        Ok(self.call(Method::PUT, &format!("{FUNCTIONS}/{name}/code"), &document).await?.took)
+    }
+
+    pub(crate) async fn delete(&self, name: &str) -> Result<()> {
+        let answer = self.send(Method::DELETE, &format!("{FUNCTIONS}/{name}"), Bytes::new()).await?;
+        answer.ok().map(drop)
+    }
+}
+
+/// A zip archive of these files, executable.
+pub(crate) fn zip(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default()
+        .unix_permissions(0o755)
+        .compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in files {
+        archive.start_file(*name, options)?;
+        archive.write_all(content)?;
+    }
+    Ok(archive.finish()?.into_inner())
+}
+
+/// The archive of one static executable.
+pub(crate) fn zip_bootstrap(bootstrap: &Path) -> Result<Vec<u8>> {
+    zip(&[("bootstrap", &std::fs::read(bootstrap)?)])
+}

@@ -1,0 +1,87 @@
+//! Warm invokes: one client's delay, and what many clients get beside a bare server that answers the same bytes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpListener;
+
+use super::door::Door;
+use crate::{load, row};
+
+const WARM_INVOKES: usize = 2000;
+const CLIENTS: [usize; 2] = [16, 64];
+const MEASURED: Duration = Duration::from_secs(5);
+const EVENT: &[u8] = br#"{"name":"bench"}"#;
+const ANSWER: &[u8] = br#"{"message":"hello from dory","eventBytes":16,"invocation":123456}"#;
+/// Room for the process of the bare server, whose clients are in this one: two threads each, as dory has.
+const SERVER_THREADS: usize = 2;
+
+pub(super) async fn run(door: &Arc<Door>) -> Result<()> {
+    let mut warm = Vec::new();
+    for _ in 0..WARM_INVOKES {
+        warm.push(door.invoke("cold-0").await?);
+    }
+    row::median_ms("warm_invoke_1_client", &mut warm, 0.2);
+    let mut rate = 0.0;
+    for clients in CLIENTS {
+        let door = door.clone();
+        let measured = load::closed_loop(clients, MEASURED, move |_, _| {
+            let door = door.clone();
+            async move { door.invoke("cold-0").await.map(drop) }
+        });
+        rate = measured.await?;
+        row::at_least(&format!("warm_invokes_{clients}_clients"), rate, "per s", 5000.0);
+    }
+    let bare = bare_server(CLIENTS[1]).await?;
+    row::at_least("bare_hyper_server_64_clients", bare, "per s", 0.0);
+    row::at_least("warm_invokes_64_clients_of_bare_server", rate / bare, "x", 0.4);
+    Ok(())
+}
+
+/// The same requests in number and size, without signature and without function.
+async fn bare_server(clients: usize) -> Result<f64> {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(SERVER_THREADS)
+        .enable_all()
+        .build()?;
+    runtime.spawn(serve(listener));
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let rate = load::closed_loop(clients, MEASURED, move |_, _| {
+        let client = client.clone();
+        async move {
+            let request = Request::builder().method(Method::POST).uri(format!("http://{address}/invocations"));
+            let answer = client.request(request.body(Full::new(Bytes::from_static(EVENT)))?).await?;
+            answer.into_body().collect().await?;
+            Ok(())
+        }
+    })
+    .await;
+    runtime.shutdown_background();
+    rate
+}
+
+async fn serve(listener: std::net::TcpListener) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    while let Ok((stream, _)) = listener.accept().await {
+        drop(stream.set_nodelay(true));
+        tokio::spawn(async move {
+            let service = service_fn(|request: Request<Incoming>| async move {
+                drop(request.into_body().collect().await);
+                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(ANSWER))))
+            });
+            let connection = hyper::server::conn::http1::Builder::new();
+            drop(connection.serve_connection(TokioIo::new(stream), service).await);
+        });
+    }
+}
