@@ -26,6 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         host: Arc::new(Loopback::default()),
         dir: dir.path().to_owned(),
         keep_alive: Duration::from_secs(60),
+        prebooted: 0,
         concurrency: 1000,
         account_id: "000000000000".to_owned(),
         region: "us-east-1".to_owned(),

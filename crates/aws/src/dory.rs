@@ -1,4 +1,5 @@
-//! What AWS has no word for, below `/_dory/`: the archive that `GetFunction` points to, and a function's log. Signed
+//! What AWS has no word for, below `/_dory/`: the archive that `GetFunction` points to, a function's log, and the
+//! stages of its last cold start. Signed
 //! like everything else.
 
 use crate::door::{Call, Door, NAMESPACE};
@@ -21,6 +22,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         (&Method::GET, ["code", sha256]) => code(door, sha256).await,
         (&Method::GET, ["functions", name, "log"]) => log(door, call, name),
         (&Method::GET, ["usage"]) => Ok(usage(door)),
+        (&Method::GET, ["functions", name, "cold-start"]) => cold_start(door, name),
         _ => Err(Fault::unknown_operation(format!("There is nothing at {}", call.parts.uri.path()))),
     }
 }
@@ -37,6 +39,16 @@ async fn code(door: &Door, sha256: &str) -> Result<Reply, Fault> {
     let path = door.config.functions.code_archive(sha256).ok_or_else(missing)?;
     let bytes = tokio::fs::read(path).await.map_err(|_| missing())?;
     Ok(reply::raw(200, "application/zip", bytes))
+}
+
+/// Where the time of a function's last cold start went.
+fn cold_start(door: &Door, name: &str) -> Result<Reply, Fault> {
+    let stages = door.config.functions.cold_start(NAMESPACE, name);
+    let stages = stages.ok_or_else(|| Fault::not_found(format!("Function not found: {name}")))?;
+    let micros = |took: std::time::Duration| took.as_secs_f64() * 1e6;
+    let stages: Vec<_> =
+        stages.iter().map(|stage| json!({ "name": stage.name, "micros": micros(stage.took) })).collect();
+    Ok(reply::json(200, &json!({ "stages": stages })))
 }
 
 /// `?tail=N` for the last lines, `?follow=true` to stay, `?namespace=` for functions that `kubectl` made elsewhere.

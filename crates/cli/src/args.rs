@@ -32,6 +32,11 @@ pub enum Command {
     Logs(Logs),
     /// Show what each workload costs as it is, and what it would cost always-on or on demand
     Cost(Cost),
+    /// Show where the time of a function's last cold start went
+    TraceColdStart {
+        /// Name of the function
+        function: String,
+    },
     /// Build, import, load, list and remove container images
     #[command(subcommand)]
     Image(Image),
@@ -68,6 +73,9 @@ pub struct Up {
     /// Seconds a function instance stays warm without a call
     #[arg(long, default_value_t = 300, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub keep_warm: u32,
+    /// Booted interpreters to keep waiting for each kind of function that is started now and then (0 boots none ahead)
+    #[arg(long, default_value_t = 2, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(0..=4))]
+    pub prebooted: u8,
 }
 
 /// `dory down`

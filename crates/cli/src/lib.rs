@@ -20,6 +20,7 @@ mod platform;
 mod size;
 mod status;
 mod table;
+mod trace;
 
 pub use args::{Args, Command, Cost, Deploy, Down, Image, Logs, Up};
 pub use platform::{ENDPOINTS_FILE, Endpoints, Platform};
@@ -35,6 +36,11 @@ pub async fn deploy(platform: &Platform, options: &Deploy) -> Result<()> {
 /// `dory logs`
 pub async fn logs(platform: &Platform, options: &Logs) -> Result<()> {
     logs::run(platform, options).await
+}
+
+/// `dory trace-cold-start FUNCTION`
+pub async fn trace_cold_start(platform: &Platform, function: &str) -> Result<()> {
+    trace::run(platform, function).await
 }
 
 /// `dory status`

@@ -7,6 +7,7 @@
 //!   launch ─┬─ fork      clone, setns, unshare             (single-threaded processes only:
 //!           ├─ rootfs    mounts, /dev, pivot_root           the supervisor and the spawner
 //!           └─ confine   ids, capabilities, seccomp, exec   of `sandbox`)
+//!   graft      mounts for a container that runs already    (single-threaded processes only)
 //! ```
 //!
 //! The room makes containers; it keeps no records, knows no pods and opens no network.
@@ -18,6 +19,7 @@ pub mod cgroup;
 mod confine;
 pub mod fork;
 pub mod frame;
+pub mod graft;
 pub mod image;
 pub mod launch;
 pub mod mount;

@@ -72,9 +72,27 @@ impl Mount {
     }
 }
 
+/// A mount that is made and not attached yet.
+pub(crate) struct Prepared {
+    tree: Tree,
+    missing: Missing,
+}
+
+impl Prepared {
+    /// Attaches it at `target` inside `root`.
+    pub(crate) fn attach(self, root: BorrowedFd<'_>, target: &Path) -> io::Result<()> {
+        self.tree.attach(target::open(root, target, self.missing)?.as_fd())
+    }
+}
+
 impl Mount {
     /// Makes the mount inside `root`. `devices` says whether device files on it work.
     pub(crate) fn apply(&self, root: BorrowedFd<'_>, devices: bool) -> io::Result<()> {
+        self.prepare(devices)?.attach(root, &self.target)
+    }
+
+    /// Makes the mount, for attaching it later and perhaps in another mount namespace.
+    pub(crate) fn prepare(&self, devices: bool) -> io::Result<Prepared> {
         let nodev = if devices { 0 } else { libc::MOUNT_ATTR_NODEV };
         let read_only = if self.read_only { libc::MOUNT_ATTR_RDONLY } else { 0 };
         let propagation = match self.propagation {
@@ -102,7 +120,7 @@ impl Mount {
             }
         };
         tree.change(Change { set: nodev | read_only, propagation, recursive: true })?;
-        tree.attach(target::open(root, &self.target, missing)?.as_fd())
+        Ok(Prepared { tree, missing })
     }
 }
 

@@ -28,6 +28,7 @@ pub fn up(data: &DataDir, options: &Up) -> Result<()> {
         .args(["--http-port", &options.http_port.to_string()])
         .args(["--https-port", &options.https_port.to_string()])
         .args(["--keep-warm", &options.keep_warm.to_string()])
+        .args(["--prebooted", &options.prebooted.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

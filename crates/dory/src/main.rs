@@ -60,6 +60,7 @@ fn run(arguments: Args) -> Result<()> {
         Command::Deploy(options) => in_runtime(cli::deploy(&platform, &options)),
         Command::Cost(options) => in_runtime(cli::cost(&platform, &options)),
         Command::Logs(options) => in_runtime(cli::logs(&platform, &options)),
+        Command::TraceColdStart { function } => in_runtime(cli::trace_cold_start(&platform, &function)),
         Command::Image(command) => image::run(&data, command),
         Command::Doctor => doctor::run(&data, &environment),
         Command::Completion { shell } => {

@@ -181,6 +181,7 @@ pub async fn functions(
         host: host.clone(),
         dir: data.join("functions"),
         keep_alive: Duration::from_secs(options.keep_warm.into()),
+        prebooted: options.prebooted.into(),
         concurrency: FUNCTION_CONCURRENCY,
         account_id: ACCOUNT_ID.to_owned(),
         region: REGION.to_owned(),

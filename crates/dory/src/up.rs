@@ -21,6 +21,7 @@ pub fn run(data: &DataDir, options: &Up, environment: &Environment) -> Result<()
     data.create()?;
     let _held = data.hold()?;
     log_to_stderr();
+    open_many_files();
     let threads = std::thread::available_parallelism().map_or(2, |count| count.get()).min(WORKER_THREADS_MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime.context("cannot start the asynchronous runtime")?;
@@ -54,6 +55,16 @@ fn announce(data: &DataDir, running: &Running) -> Result<()> {
     writeln!(out, "  for kubectl and aws: eval \"$(dory --data-dir {} env)\"", data.path().display())?;
     writeln!(out, "{READY}")?;
     Ok(out.flush()?)
+}
+
+/// A function instance holds some five descriptors here, and the soft limit that processes start with (1024, for the sake
+/// of `select`, which nothing here uses) would be reached at two hundred of them.
+fn open_many_files() {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
 }
 
 fn log_to_stderr() {

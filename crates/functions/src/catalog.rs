@@ -29,13 +29,16 @@ pub(crate) struct Catalog {
     functions: RwLock<Functions>,
 }
 
+/// The versions of one function, by number.
+type Versions = HashMap<String, (Arc<Definition>, Arc<Pool>)>;
+
 /// The three kinds are watched independently: a version may be known before its function is.
 #[derive(Default)]
 struct Functions {
     by_key: HashMap<Key, Function>,
     by_url: HashMap<String, Key>,
     /// Of each function, by version and by name of the alias.
-    versions: HashMap<Key, HashMap<String, (Arc<Definition>, Arc<Pool>)>>,
+    versions: HashMap<Key, Versions>,
     aliases: HashMap<Key, HashMap<String, Arc<Alias>>>,
     /// The objects of versions and aliases, with what they stand for.
     version_objects: HashMap<Key, (Key, String)>,

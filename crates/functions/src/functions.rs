@@ -10,6 +10,7 @@ use crate::catalog::{Catalog, Function};
 use crate::code::{Code, CodeError, Codes};
 use crate::concurrency::Account;
 use crate::definition::object_name;
+use crate::detached::Detached;
 use crate::door::Aws;
 use crate::instance::{Answer, Caller, InitFailure, Instance, Reply, Unstarted, Work};
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
@@ -18,8 +19,10 @@ use crate::logging::default_group;
 use crate::logs::{GroupError, LogQuery, Logs};
 use crate::machine::Machine;
 use crate::metering::Metering;
+use crate::preboot::Stock;
 use crate::report::{self, Report, Status};
 use crate::runtimes::{RuntimeError, Runtimes};
+use crate::stages::Stage;
 use crate::trace;
 use bytes::Bytes;
 use client::{Key, Objects};
@@ -43,6 +46,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// How long an idle instance is kept.
     pub keep_alive: Duration,
+    /// Booted interpreters to keep waiting for each kind of runtime in use; 0 boots none ahead.
+    pub prebooted: usize,
     /// Invocations at the same time, over all functions.
     pub concurrency: u32,
     /// The account in ARNs, such as `000000000000`.
@@ -101,6 +106,7 @@ impl Functions {
             account_id: config.account_id,
             region: config.region,
             starts: Semaphore::new(hands * 4),
+            stock: Stock::new(config.prebooted),
         });
         let account = Account::new(config.concurrency);
         let functions = Arc::new(Functions {
@@ -122,6 +128,7 @@ impl Functions {
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
+        self.machine.stock.close();
         for pool in self.catalog.pools() {
             pool.kill();
         }
@@ -163,12 +170,12 @@ impl Functions {
         })?;
         let machine = self.machine.clone();
         let in_flight = machine.entered(&function, invocation.qualifier.as_deref());
-        let run = tokio::spawn(async move {
+        let run = Detached::new(async move {
             let outcome = run(&machine, &function, invocation).await;
             drop((slot, in_flight));
             outcome
         });
-        run.await.unwrap_or_else(|error| Err(InvokeError::Start(error.to_string())))
+        run.await
     }
 
     /// The function that an invocation means, if what it asks can be asked of it.
@@ -219,6 +226,13 @@ impl Functions {
         let (machine, name) = (self.machine.clone(), runtime.to_owned());
         let found = tokio::task::spawn_blocking(move || machine.runtimes.find(&name).map(drop)).await;
         found.unwrap_or_else(|_| Err(RuntimeError::Unknown(runtime.to_owned())))
+    }
+
+    /// Where the time of the last cold start went, from the invocation that found no instance to its answer. `None` when
+    /// there is no such function; empty when it was not started since its code or configuration changed.
+    pub fn cold_start(&self, namespace: &str, name: &str) -> Option<Vec<Stage>> {
+        let function = self.catalog.get(&Key::new(namespace, object_name(name)))?;
+        Some(function.pool.cold_start())
     }
 
     /// The log of a function, by its AWS name. `None` when there is neither such a function nor a log of one.

@@ -12,6 +12,7 @@ use crate::logging::Logging;
 use crate::pool::Pool;
 use crate::report::{self, Report, Status};
 use crate::sandboxes::Sandbox;
+use crate::stages::Stopwatch;
 use bytes::Bytes;
 use sandbox::Exit;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,6 +100,8 @@ pub(crate) struct Instance {
     pool: Weak<Pool>,
     born: Instant,
     init: Mutex<Option<Duration>>,
+    /// Until the first invocation is answered.
+    watch: Mutex<Option<Stopwatch>>,
     state: Mutex<State>,
     /// Wakes the task that minds the instance, when it has no timer that would.
     changed: Notify,
@@ -117,6 +120,9 @@ impl Instance {
                 State::Starting(ready) => {
                     let took = self.born.elapsed();
                     *self.init.lock().unwrap_or_else(PoisonError::into_inner) = Some(took);
+                    if let Some(watch) = &mut *self.watch.lock().unwrap_or_else(PoisonError::into_inner) {
+                        watch.mark("runtime starts");
+                    }
                     let lines = report::init_done(&self.logging, &self.function, &self.version, took);
                     if !lines.is_empty() {
                         self.journal.note(&lines);
@@ -152,14 +158,14 @@ impl Instance {
     }
 
     /// Hands an event in. Gives it back when the instance cannot take it after all.
-    pub(crate) fn dispatch(&self, work: Work, tail: bool, caller: Caller) -> Result<(), Rejected> {
+    pub(crate) fn dispatch(&self, work: Work, tail: bool, caller: Caller) -> Result<(), Box<Rejected>> {
         let mut state = self.lock();
         let (next, frozen) = match std::mem::replace(&mut *state, State::Finished) {
             State::Idle { next, frozen, .. } if !next.is_closed() => (next, frozen),
-            State::Idle { .. } => return Err(Rejected { work, caller }),
+            State::Idle { .. } => return Err(Box::new(Rejected { work, caller })),
             other => {
                 *state = other;
-                return Err(Rejected { work, caller });
+                return Err(Box::new(Rejected { work, caller }));
             }
         };
         if frozen {
@@ -172,7 +178,7 @@ impl Instance {
         match next.send(work) {
             Ok(()) => Ok(()),
             Err(work) => match std::mem::replace(&mut *state, State::Finished) {
-                State::Busy(active) => Err(Rejected { work, caller: active.caller }),
+                State::Busy(active) => Err(Box::new(Rejected { work, caller: active.caller })),
                 // The lock was held all along.
                 _ => Ok(()),
             },
@@ -240,6 +246,9 @@ impl Instance {
         };
         lines.extend(report::end(&self.logging, &report));
         let (log_tail, run) = (self.journal.end(&lines), report.run());
+        if active.init.is_some() {
+            self.note_cold_start();
+        }
         active.caller.finish(Reply { answer, log_tail, run });
     }
 
@@ -253,6 +262,14 @@ impl Instance {
         match std::mem::replace(&mut *state, then) {
             State::Busy(active) => Ok(active),
             _ => Err(Refusal::State),
+        }
+    }
+
+    fn note_cold_start(&self) {
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(mut watch), Some(pool)) = (watch, self.pool.upgrade()) {
+            watch.mark("first invocation");
+            pool.note_cold_start(watch.stages());
         }
     }
 

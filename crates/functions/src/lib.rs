@@ -10,6 +10,7 @@
 //!    │    └─ Instance     one sandbox, one invocation at a time
 //!    │         ├─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
 //!    │         └─ door          the AWS endpoint, on another one
+//!    ├─ Stock        booted runtimes that wait for a function
 //!    ├─ Codes        zip archives, unpacked once, by content
 //!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them
 //!    ├─ Logs         START, END, REPORT and all that functions print
@@ -21,6 +22,7 @@ mod catalog;
 mod code;
 mod concurrency;
 mod definition;
+mod detached;
 mod door;
 mod environment;
 mod fault;
@@ -35,10 +37,12 @@ pub mod loopback;
 mod machine;
 mod metering;
 mod pool;
+mod preboot;
 mod report;
 mod runtime_api;
 mod runtimes;
 mod sandboxes;
+mod stages;
 mod streaming;
 mod trace;
 
@@ -57,6 +61,7 @@ pub use logs::{
 };
 pub use runtimes::{RUNTIMES, RuntimeError};
 pub use sandboxes::{Sandbox, Sandboxes, Spec, StartError};
+pub use stages::Stage;
 pub use streaming::{Completion, ResponseBody, STREAM_BYTES_MAX, StreamedOutcome};
 
 /// Holds the AWS name of a function whose object had to be named differently.

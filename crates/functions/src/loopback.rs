@@ -132,6 +132,15 @@ impl Sandbox for Process {
         self.output.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    fn assign<'a>(&'a self, _: &'a Spec) -> BoxFuture<'a, Result<(), StartError>> {
+        // Paths were made real at the start, and nothing can be mounted.
+        Box::pin(async { Err(StartError::Machine("plain processes cannot be assigned later".to_owned())) })
+    }
+
+    fn stages(&self) -> Vec<(&'static str, Duration)> {
+        Vec::new()
+    }
+
     fn wait(&self) -> BoxFuture<'_, Exit> {
         let mut exit = self.exit.clone();
         Box::pin(async move {

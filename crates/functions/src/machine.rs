@@ -4,6 +4,7 @@ use crate::code::Codes;
 use crate::door::Aws;
 use crate::logs::Logs;
 use crate::metering::Metering;
+use crate::preboot::Stock;
 use crate::runtimes::Runtimes;
 use crate::sandboxes::Sandboxes;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(crate) struct Machine {
     pub(crate) region: String,
     /// Starts under way. More at once than the machine has hands only makes each of them slower.
     pub(crate) starts: Semaphore,
+    pub(crate) stock: Stock,
 }
 
 impl Machine {

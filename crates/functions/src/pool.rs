@@ -6,6 +6,7 @@ mod start;
 use crate::definition::Definition;
 use crate::instance::{InitFailure, Instance, Unstarted};
 use crate::machine::Machine;
+use crate::stages::Stage;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,6 +33,8 @@ struct State {
     live: HashMap<String, Arc<Instance>>,
     /// How long the newest instance took to start.
     last_start: Duration,
+    /// The stages of the last cold start that was followed by an answer.
+    cold_start: Vec<Stage>,
     /// A newer revision has taken over: serve who waits, then end.
     closed: bool,
 }
@@ -124,6 +127,16 @@ impl Pool {
     /// An instance has answered, and will ask for its next event soon.
     pub(crate) fn note_finished(&self, id: &str) {
         self.lock().finishing.insert(id.to_owned());
+    }
+
+    /// A first invocation was answered: this is how its time was spent.
+    pub(crate) fn note_cold_start(&self, stages: Vec<Stage>) {
+        self.lock().cold_start = stages;
+    }
+
+    /// The stages of the last cold start.
+    pub(crate) fn cold_start(&self) -> Vec<Stage> {
+        self.lock().cold_start.clone()
     }
 
     /// Takes an idle instance out for good; false when it is not idle after all.

@@ -24,6 +24,16 @@ pub const RUNTIMES: &[&str] = &[
 
 const NODE_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.cjs");
 const PYTHON_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.py");
+const NODE_WAITING: &str = include_str!("runtimes/waiting.cjs");
+const PYTHON_WAITING: &str = include_str!("runtimes/waiting.py");
+
+/// What `/var/runtime` holds.
+const FILES: [(&str, &str); 4] = [
+    ("bootstrap.cjs", NODE_BOOTSTRAP),
+    ("bootstrap.py", PYTHON_BOOTSTRAP),
+    ("waiting.cjs", NODE_WAITING),
+    ("waiting.py", PYTHON_WAITING),
+];
 
 /// Why a runtime cannot be used on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +60,8 @@ pub enum RuntimeError {
 pub(crate) struct Program {
     /// The command inside the sandbox.
     pub(crate) argv: Vec<String>,
+    /// The command that boots it before it has a function; `None` when the program is the function's own.
+    pub(crate) waiting: Option<Vec<String>>,
     /// Directories of the host that it needs beside the standard ones.
     pub(crate) prefixes: Vec<PathBuf>,
     /// `AWS_EXECUTION_ENV`; runtimes that bring their own program get none.
@@ -74,7 +86,7 @@ impl Runtimes {
     /// Writes the bootstraps. `search` are the directories to look for interpreters in, in order.
     pub(crate) fn open(dir: PathBuf, search: Vec<PathBuf>) -> io::Result<Runtimes> {
         fs::create_dir_all(&dir)?;
-        for (name, content) in [("bootstrap.cjs", NODE_BOOTSTRAP), ("bootstrap.py", PYTHON_BOOTSTRAP)] {
+        for (name, content) in FILES {
             write_read_only(&dir.join(name), content)?;
         }
         Ok(Runtimes { dir, search, found: Mutex::default() })
@@ -111,6 +123,7 @@ impl Runtimes {
         let Some((language, version)) = language_of(runtime) else {
             return Ok(Program {
                 argv: vec!["/var/task/bootstrap".to_owned()],
+                waiting: None,
                 prefixes: Vec::new(),
                 execution_env: None,
             });
@@ -125,15 +138,19 @@ impl Runtimes {
                 found,
             })?;
         let path = interpreter.path.to_string_lossy().into_owned();
-        let argv = match language {
-            Language::Node => vec![path, "/var/runtime/bootstrap.cjs".to_owned()],
+        let (flags, extension): (&[&str], _) = match language {
+            Language::Node => (&[], "cjs"),
             // -S: the host's own site-packages are no part of the runtime. -u: what is printed is logged at once.
-            Language::Python => {
-                vec![path, "-S".to_owned(), "-u".to_owned(), "/var/runtime/bootstrap.py".to_owned()]
-            }
+            Language::Python => (&["-S", "-u"], "py"),
+        };
+        let command = |file: &str| {
+            let flags = flags.iter().map(|flag| (*flag).to_owned());
+            let file = format!("/var/runtime/{file}.{extension}");
+            [path.clone()].into_iter().chain(flags).chain([file]).collect::<Vec<_>>()
         };
         Ok(Program {
-            argv,
+            argv: command("bootstrap"),
+            waiting: Some(command("waiting")),
             prefixes: interpreter.prefixes,
             execution_env: Some(format!("AWS_Lambda_{runtime}")),
         })

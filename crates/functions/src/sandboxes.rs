@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Processes and threads in one instance, as on Lambda.
 const PIDS_MAX: u64 = 1024;
@@ -28,6 +29,11 @@ pub trait Sandbox: Send + Sync + 'static {
     fn take_door(&self) -> Option<TcpListener>;
     /// The reading end of the process's output. Can be taken once.
     fn take_output(&self) -> Option<OwnedFd>;
+    /// Makes a sandbox that was started unassigned what `spec` says: mounts its code and layers, then hands it its
+    /// environment on standard input, as `NAME=value`, each ended by a zero byte.
+    fn assign<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), StartError>>;
+    /// How long the steps of its start took, in order.
+    fn stages(&self) -> Vec<(&'static str, Duration)>;
     /// Resolves when the first process has ended.
     fn wait(&self) -> BoxFuture<'_, Exit>;
     /// Stops the clock of everything inside.
@@ -49,6 +55,8 @@ pub struct Spec {
     pub argv: Vec<String>,
     /// The whole environment.
     pub env: Vec<(String, String)>,
+    /// Started before it is known for which function: without code and layers, waiting on standard input.
+    pub unassigned: bool,
     /// Where the code is, mounted read-only at `/var/task`, the working directory.
     pub task: PathBuf,
     /// Where the bootstraps are, mounted read-only at `/var/runtime`.
@@ -113,9 +121,8 @@ fn cpu_millis(memory_bytes: u64) -> u64 {
 }
 
 fn instance_spec(spec: Spec) -> InstanceSpec {
-    let mut mounts =
-        vec![Mount::bind(spec.task, "/var/task", true), Mount::bind(spec.runtime, "/var/runtime", true)];
-    mounts.extend(spec.layers.iter().flat_map(|layers| layer_mounts(layers, &spec.prefixes)));
+    let mut mounts = if spec.unassigned { Vec::new() } else { function_mounts(&spec) };
+    mounts.push(Mount::bind(spec.runtime, "/var/runtime", true));
     InstanceSpec {
         id: spec.id,
         argv: spec.argv,
@@ -131,7 +138,14 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
         door_port: Some(spec.door_port),
         reach: Reach::Egress,
         resolv_conf: String::new(),
+        unassigned: spec.unassigned,
     }
+}
+
+/// What makes a sandbox one function's.
+fn function_mounts(spec: &Spec) -> Vec<Mount> {
+    let layers = spec.layers.iter().flat_map(|layers| layer_mounts(layers, &spec.prefixes));
+    [Mount::bind(&spec.task, "/var/task", true)].into_iter().chain(layers).collect()
 }
 
 /// The layers at `/opt`. An interpreter that the host keeps below `/opt` must stay in sight there: then each entry of
@@ -156,6 +170,18 @@ impl Sandbox for Instance {
 
     fn take_output(&self) -> Option<OwnedFd> {
         self.take_logs()
+    }
+
+    fn assign<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), StartError>> {
+        let text: String = spec.env.iter().map(|(name, value)| format!("{name}={value}\0")).collect();
+        Box::pin(async move {
+            let assigned = Instance::assign(self, function_mounts(spec), text.as_bytes()).await;
+            assigned.map_err(|error| StartError::Machine(error.to_string()))
+        })
+    }
+
+    fn stages(&self) -> Vec<(&'static str, Duration)> {
+        Instance::stages(self).to_vec()
     }
 
     fn wait(&self) -> BoxFuture<'_, Exit> {

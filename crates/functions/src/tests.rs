@@ -43,6 +43,7 @@ impl Room {
             host: host.clone(),
             dir: dir.path().to_owned(),
             keep_alive,
+            prebooted: 0,
             concurrency: 20,
             account_id: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),

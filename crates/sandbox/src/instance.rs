@@ -7,10 +7,12 @@ pub(crate) use spawner::Spawner;
 
 use crate::{Error, Exit};
 use container::cgroup::Group;
+use container::mount::Mount;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// How an instance ended, and the most memory it used.
@@ -32,7 +34,14 @@ pub struct Instance {
     logs: Mutex<Option<OwnedFd>>,
     /// Whether it was ended for taking more memory than it may.
     exceeded: Arc<AtomicBool>,
+    /// How long each step of the start took.
+    stages: Vec<(&'static str, Duration)>,
+    /// The writing end of its standard input, until it is assigned.
+    input: Mutex<Option<OwnedFd>>,
 }
+
+/// What an unassigned instance may be told: what its pipe holds (64 KiB by default), so that telling it never waits.
+const ASSIGNMENT_BYTES_MAX: usize = 64 * 1024;
 
 impl Instance {
     /// The id that it was started with.
@@ -58,6 +67,28 @@ impl Instance {
     /// The reading end of its standard output and error, merged, once.
     pub fn take_logs(&self) -> Option<OwnedFd> {
         self.logs.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// How long the steps of its start took, in order.
+    pub fn stages(&self) -> &[(&'static str, Duration)] {
+        &self.stages
+    }
+
+    /// Makes an unassigned instance somebody's, once: `mounts` are there before it reads `text`, then the end, from its
+    /// standard input.
+    pub async fn assign(&self, mounts: Vec<Mount>, text: &[u8]) -> Result<(), Error> {
+        if text.len() > ASSIGNMENT_BYTES_MAX {
+            return Err(Error::Invalid(format!("an assignment is at most {ASSIGNMENT_BYTES_MAX} bytes")));
+        }
+        let input = self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let input = input.ok_or_else(|| Error::Invalid("the instance is assigned already".into()))?;
+        self.spawner.mount(&self.id, mounts).await?;
+        let written =
+            rustix::io::write(&input, text).map_err(|e| Error::io("telling the instance")(e.into()));
+        match written? == text.len() {
+            true => Ok(()),
+            false => Err(Error::Invalid("the instance's standard input is full".into())),
+        }
     }
 
     /// Waits for its end; any number of callers.

@@ -161,4 +161,6 @@ pub struct InstanceSpec {
     pub reach: Reach,
     /// Text of `/etc/resolv.conf`; empty = the host's.
     pub resolv_conf: String,
+    /// Its standard input is a pipe that [`crate::Instance::assign`] writes to: it starts before it is known what for.
+    pub unassigned: bool,
 }

@@ -3,6 +3,7 @@
 use crate::{ContainerRecord, ContainerSpec, ExecSpec, Exit};
 use container::bundle::Order;
 use container::cgroup::Limits;
+use container::mount::Mount;
 use container::process::StartError;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -38,8 +39,13 @@ pub(crate) enum Request {
     KillExec {
         exec: u64,
     },
-    /// With standard output and error, network namespace as descriptors.
+    /// With standard output and error, network namespace, and (where it has one) standard input as descriptors.
     StartInstance(Box<InstanceOrder>),
+    /// Mounts for an instance that runs and waits for them.
+    MountInstance {
+        id: String,
+        mounts: Vec<Mount>,
+    },
     KillInstance {
         id: String,
     },

@@ -31,8 +31,10 @@ const ETC: [&str; 13] = [
     "/etc/services",
 ];
 
-/// Empty directories that programs expect.
-const EMPTY: [&str; 6] = ["/tmp", "/var/task", "/var/tmp", "/var/run", "/opt", "/run"];
+/// Empty directories that programs expect. Those for libraries must be there before a program starts, even when the
+/// function's code comes later: the dynamic linker does not look again where there was nothing once.
+const EMPTY: [&str; 8] =
+    ["/tmp", "/var/task", "/var/task/lib", "/var/tmp", "/var/run", "/opt", "/opt/lib", "/run"];
 
 pub(super) fn populate(root: &Root) -> Result<(), StartError> {
     for path in PROGRAMS.iter().chain(&ETC) {

@@ -10,9 +10,11 @@ use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::machine::Machine;
 use crate::pool::Pool;
+use crate::preboot::{Kind, is_read_at_start};
 use crate::report::{self, Status};
 use crate::runtime_api;
-use crate::sandboxes::{Spec, StartError};
+use crate::sandboxes::{Sandbox, Spec, StartError};
+use crate::stages::Stopwatch;
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::io;
@@ -48,16 +50,15 @@ impl Instance {
         machine: &Arc<Machine>,
         definition: &Definition,
         pool: &Arc<Pool>,
+        mut watch: Stopwatch,
     ) -> Result<(Arc<Instance>, oneshot::Receiver<Result<(), InitFailure>>), InitFailure> {
         let born = Instant::now();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let logging = definition.revision.logging.clone();
         let stream = logging.stream(&definition.name, &definition.version, &id, Timestamp::now());
-        let spec = spec(machine, definition, &id, &stream).await?;
-        let sandbox = machine.host.start(spec).await.map_err(|error| match error {
-            StartError::Entrypoint(reason) => InitFailure::Fault(Fault::Entrypoint(reason)),
-            StartError::Machine(reason) => InitFailure::Machine(reason),
-        })?;
+        let (spec, kind) = spec(machine, definition, &id, &stream).await?;
+        watch.mark("prepare");
+        let sandbox = sandbox(machine, spec, kind, &mut watch).await?;
         let broken = |error: io::Error| InitFailure::Machine(error.to_string());
         let listener =
             sandbox.take_listener().ok_or_else(|| InitFailure::Machine("no listener".to_owned()))?;
@@ -77,6 +78,7 @@ impl Instance {
             pool: Arc::downgrade(pool),
             born,
             init: Mutex::default(),
+            watch: Mutex::new(Some(watch)),
             state: Mutex::new(State::Starting(Some(ready))),
             changed: Notify::new(),
             unminded: AtomicBool::new(false),
@@ -197,13 +199,35 @@ async fn until(timer: Option<Instant>) {
     }
 }
 
-/// What to start for this function. A missing `bootstrap` is found here, before anything is started.
+/// A booted one that is assigned now, or a fresh one.
+async fn sandbox(
+    machine: &Arc<Machine>,
+    spec: Spec,
+    kind: Option<Kind>,
+    watch: &mut Stopwatch,
+) -> Result<Arc<dyn Sandbox>, InitFailure> {
+    if let Some(kind) = kind
+        && let Some(sandbox) = machine.stock.assign(machine, kind, &spec).await
+    {
+        watch.mark("assign a booted one");
+        return Ok(sandbox);
+    }
+    let sandbox = machine.host.start(spec).await.map_err(|error| match error {
+        StartError::Entrypoint(reason) => InitFailure::Fault(Fault::Entrypoint(reason)),
+        StartError::Machine(reason) => InitFailure::Machine(reason),
+    })?;
+    watch.mark_parts(sandbox.stages(), "hand over");
+    Ok(sandbox)
+}
+
+/// What to start for this function, and the kind of booted runtime that could serve instead. A missing `bootstrap` is
+/// found here, before anything is started.
 async fn spec(
     machine: &Arc<Machine>,
     definition: &Definition,
     id: &str,
     stream: &str,
-) -> Result<Spec, InitFailure> {
+) -> Result<(Spec, Option<Kind>), InitFailure> {
     let revision = &definition.revision;
     let task = machine.codes.task(&revision.code_sha256).ok_or_else(|| {
         InitFailure::Machine(format!(
@@ -229,10 +253,11 @@ async fn spec(
         }
         argv = vec!["/opt/bootstrap".to_owned()];
     }
-    Ok(Spec {
+    let spec = Spec {
         id: id.to_owned(),
         argv,
         env: environment(machine, definition, &program, id, stream),
+        unassigned: false,
         task,
         runtime: machine.runtimes.dir().to_owned(),
         layers,
@@ -241,7 +266,10 @@ async fn spec(
         tmp_bytes: u64::from(revision.ephemeral_storage_mb) * MIB,
         api_port: API_PORT,
         door_port: DOOR_PORT,
-    })
+    };
+    let own_start = revision.environment.keys().any(|name| is_read_at_start(name));
+    let kind = if own_start { None } else { Kind::of(&program, &spec) };
+    Ok((spec, kind))
 }
 
 /// The tree of these layers. It was made when the function got them; a store that was swept or moved since gets it

@@ -5,8 +5,9 @@ use super::Pool;
 use crate::fault::Fault;
 use crate::instance::{InitFailure, Instance, Unstarted};
 use crate::report::Status;
+use crate::stages::Stopwatch;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a runtime may take until it asks for its first event. The second try has the function's own timeout.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -22,20 +23,21 @@ impl Pool {
             missing
         };
         for _ in 0..missing {
-            tokio::spawn(self.clone().start());
+            tokio::spawn(self.clone().start(Stopwatch::since(Instant::now())));
         }
     }
 
-    async fn start(self: Arc<Self>) {
+    async fn start(self: Arc<Self>, mut watch: Stopwatch) {
         let permit = self.machine.starts.acquire().await;
+        watch.mark("wait in line");
         // While this start stood in line, instances that became free may have served everyone.
         if self.lock().waiting.is_empty() {
             self.lock().starting -= 1;
             return self.start_if_needed();
         }
-        let mut result = self.try_start(INIT_LIMIT, "init").await;
+        let mut result = self.try_start(watch.clone(), INIT_LIMIT, "init").await;
         if result.as_ref().is_err_and(|unstarted| may_pass(&unstarted.failure)) {
-            result = self.try_start(self.definition.revision.timeout, "invoke").await;
+            result = self.try_start(watch, self.definition.revision.timeout, "invoke").await;
         }
         drop(permit);
         let Err(unstarted) = result else { return };
@@ -52,8 +54,13 @@ impl Pool {
     }
 
     /// One start. On success the instance has offered itself already, and is counted as started there.
-    async fn try_start(self: &Arc<Self>, limit: Duration, phase: &str) -> Result<(), Unstarted> {
-        let (instance, mut started) = Instance::start(&self.machine, &self.definition, self).await?;
+    async fn try_start(
+        self: &Arc<Self>,
+        watch: Stopwatch,
+        limit: Duration,
+        phase: &str,
+    ) -> Result<(), Unstarted> {
+        let (instance, mut started) = Instance::start(&self.machine, &self.definition, self, watch).await?;
         let result = match tokio::time::timeout(limit, &mut started).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(InitFailure::Machine("the instance was stopped while it started".to_owned())),

@@ -105,7 +105,7 @@ fn validate(new: &Value, old: Option<&Value>, errors: &mut Errors) {
 
 pub(super) fn provisioned_bounds(spec: &Value, at: &Path<'_>, errors: &mut Errors) {
     let value = &spec["provisionedConcurrency"];
-    if !value.is_null() && !value.as_i64().is_some_and(|n| n >= 1) {
+    if !value.is_null() && value.as_i64().is_none_or(|n| n < 1) {
         errors.invalid(&at.field("provisionedConcurrency"), value, "must be greater than or equal to 1");
     }
 }

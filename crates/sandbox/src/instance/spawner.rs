@@ -6,6 +6,7 @@ use crate::link::Link;
 use crate::shim::SpawnerFile;
 use crate::shims;
 use crate::wire::{Answer, InstanceOrder, Message, Request};
+use container::mount::Mount;
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -84,6 +85,15 @@ impl Spawner {
                     _ => Error::SpawnerGone,
                 })
             }
+        }
+    }
+
+    /// Mounts something inside a running instance.
+    pub(super) async fn mount(&self, id: &str, mounts: Vec<Mount>) -> Result<(), Error> {
+        match self.link.call(Request::MountInstance { id: id.to_owned(), mounts }, &[]).await {
+            Some((Ok(_), _)) => Ok(()),
+            Some((Err(fault), _)) => Err(fault.into()),
+            None => Err(Error::SpawnerGone),
         }
     }
 

@@ -17,6 +17,7 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The user that functions run as, by the name and numbers that AWS gives it.
 const USER: (&str, u32, u32) = ("sbx_user1051", 993, 990);
@@ -35,12 +36,14 @@ impl Instance {
         spawner: &Arc<Spawner>,
         spec: InstanceSpec,
     ) -> Result<Instance, Error> {
+        let asked = std::time::Instant::now();
         let network = &shared.settings.network;
         let lease = match spec.reach {
             Reach::Egress => network.lease_guest().await?,
             Reach::Nothing => network.isolated().await?,
         };
-        let started = Instance::start_in(shared, spawner, spec, &lease).await;
+        let stages = vec![("network", asked.elapsed())];
+        let started = Instance::start_in(shared, spawner, spec, &lease, stages).await;
         let shared = shared.clone();
         match started {
             Ok((instance, private)) => {
@@ -66,7 +69,9 @@ impl Instance {
         spawner: &Arc<Spawner>,
         spec: InstanceSpec,
         lease: &net::Lease,
+        mut stages: Vec<(&'static str, Duration)>,
     ) -> Result<(Instance, Option<PathBuf>), Error> {
+        let began = std::time::Instant::now();
         let (netns, ports) = (lease.netns.clone(), [spec.api_port, spec.door_port]);
         let limit_bytes = spec.memory_bytes;
         let host = shared.clone();
@@ -75,12 +80,19 @@ impl Instance {
             let netns = File::open(&netns).map_err(Error::io("opening the network namespace"))?;
             let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
             let (logs, output) = pipe.map_err(|e| Error::io("making a pipe")(e.into()))?;
-            Ok((order(&host, spec)?, listeners, netns, logs, output))
+            let input = spec.unassigned.then(|| rustix::pipe::pipe_with(PipeFlags::CLOEXEC)).transpose();
+            let input = input.map_err(|e| Error::io("making a pipe")(e.into()))?;
+            Ok((order(&host, spec)?, listeners, netns, (logs, output), input))
         });
-        let (order, [listener, door], netns, logs, output) = prepared.await?;
+        let (order, [listener, door], netns, (logs, output), input) = prepared.await?;
+        stages.push(("listeners and pipes", began.elapsed()));
+        let began = std::time::Instant::now();
         let (id, private) = (order.id.clone(), order.private.clone());
-        let fds = [output.as_fd(), netns.as_fd()];
+        let mut fds = vec![output.as_fd(), netns.as_fd()];
+        fds.extend(input.iter().map(|(reader, _)| reader.as_fd()));
         let (pid, group, end) = spawner.spawn(order, &fds).await?;
+        stages.push(("process", began.elapsed()));
+        let input = Mutex::new(input.map(|(_, writer)| writer));
         let name = group.rsplit('/').next().unwrap_or_default().to_owned();
         let group = shared.instances_group().child(&name);
         let exceeded = Arc::new(AtomicBool::new(false));
@@ -90,10 +102,10 @@ impl Instance {
             tokio::spawn(guard.watch(end.clone()));
         }
         let (listener, door, logs) = (Mutex::new(listener), Mutex::new(door), Mutex::new(Some(logs)));
-        Ok((
-            Instance { id, pid, group, spawner: spawner.clone(), end, listener, door, logs, exceeded },
-            private,
-        ))
+        let spawner = spawner.clone();
+        let instance =
+            Instance { id, pid, group, spawner, end, listener, door, logs, exceeded, input, stages };
+        Ok((instance, private))
     }
 }
 

@@ -169,7 +169,7 @@ impl Supervisor {
                 self.end();
                 Ok(Answer::Done)
             }
-            Request::StartInstance(_) | Request::KillInstance { .. } => {
+            Request::StartInstance(_) | Request::MountInstance { .. } | Request::KillInstance { .. } => {
                 Err(Fault::Other("a pod's supervisor starts no instances".into()))
             }
         }

@@ -8,7 +8,9 @@ use container::bundle::RootFs;
 use container::cgroup::{Group, Hierarchy};
 use container::fork::Child;
 use container::frame;
+use container::graft;
 use container::launch::OrderFds;
+use container::mount::Mount;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -146,6 +148,7 @@ impl Spawner {
         let Ok(Envelope { id, request }) = serde_json::from_slice(&body) else { return false };
         let (result, on) = match request {
             Request::StartInstance(order) => (self.start(*order, fds), true),
+            Request::MountInstance { id, mounts } => (self.mount(&id, &mounts), true),
             Request::KillInstance { id } => {
                 if let Some(instance) = self.instances.get(&id) {
                     instance.group.kill();
@@ -163,8 +166,10 @@ impl Spawner {
     }
 
     fn start(&mut self, order: InstanceOrder, fds: Vec<OwnedFd>) -> Result<Answer, Fault> {
-        let [output, network] = <[OwnedFd; 2]>::try_from(fds)
-            .map_err(|_| Fault::Other("an instance needs an output and a network".into()))?;
+        let mut fds = fds.into_iter();
+        let (Some(output), Some(network), input) = (fds.next(), fds.next(), fds.next()) else {
+            return Err(Fault::Other("an instance needs an output and a network".into()));
+        };
         if self.instances.contains_key(&order.id) {
             return Err(Fault::Exists(order.id));
         }
@@ -178,7 +183,7 @@ impl Spawner {
         };
         let Prepared { embryo, group, users, slot } = prepared;
         let fds = OrderFds {
-            stdio: [self.null.as_fd(), output.as_fd(), output.as_fd()],
+            stdio: [input.as_ref().unwrap_or(&self.null).as_fd(), output.as_fd(), output.as_fd()],
             network: Some(network.as_fd()),
             user: Some(users.as_fd()),
         };
@@ -203,6 +208,12 @@ impl Spawner {
                 Err(error.into())
             }
         }
+    }
+
+    fn mount(&self, id: &str, mounts: &[Mount]) -> Result<Answer, Fault> {
+        let instance = self.instances.get(id).ok_or_else(|| Fault::NotRunning(id.to_owned()))?;
+        graft::graft(instance.child.pidfd.as_fd(), mounts)?;
+        Ok(Answer::Done)
     }
 
     fn instance_ended(&mut self, id: &str, client: &UnixStream) {

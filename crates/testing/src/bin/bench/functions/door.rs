@@ -1,7 +1,6 @@
 //! A client of the AWS door: a connection pool and what is needed to sign.
 
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,11 +88,6 @@ impl Door {
         let document = json!({ "ZipFile": BASE64_STANDARD.encode(zip) });
         Ok(self.call(Method::PUT, &format!("{FUNCTIONS}/{name}/code"), &document).await?.took)
     }
-
-    pub(crate) async fn delete(&self, name: &str) -> Result<()> {
-        let answer = self.send(Method::DELETE, &format!("{FUNCTIONS}/{name}"), Bytes::new()).await?;
-        answer.ok().map(drop)
-    }
 }
 
 /// A zip archive of these files, executable.
@@ -107,9 +101,4 @@ pub(crate) fn zip(files: &[(&str, &[u8])]) -> Result<Vec<u8>> {
         archive.write_all(content)?;
     }
     Ok(archive.finish()?.into_inner())
-}
-
-/// The archive of one static executable.
-pub(crate) fn zip_bootstrap(bootstrap: &Path) -> Result<Vec<u8>> {
-    zip(&[("bootstrap", &std::fs::read(bootstrap)?)])
 }

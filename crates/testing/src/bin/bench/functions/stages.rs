@@ -22,7 +22,8 @@ pub(super) async fn report(door: &Door, what: &str, prefix: &str, end: usize) ->
         let document: Value = serde_json::from_slice(&answer.body)?;
         for stage in document["stages"].as_array().context("a cold start without stages")? {
             let name = stage["name"].as_str().context("a stage without name")?.replace(' ', "_");
-            let took = Duration::from_secs_f64(stage["micros"].as_f64().context("a stage without time")? / 1e6);
+            let took =
+                Duration::from_secs_f64(stage["micros"].as_f64().context("a stage without time")? / 1e6);
             match stages.iter_mut().find(|(known, _)| *known == name) {
                 Some((_, all)) => all.push(took),
                 None => stages.push((name, vec![took])),

@@ -51,16 +51,15 @@ async fn bare_server(clients: usize) -> Result<f64> {
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(SERVER_THREADS)
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(SERVER_THREADS).enable_all().build()?;
     runtime.spawn(serve(listener));
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let rate = load::closed_loop(clients, MEASURED, move |_, _| {
         let client = client.clone();
         async move {
-            let request = Request::builder().method(Method::POST).uri(format!("http://{address}/invocations"));
+            let request =
+                Request::builder().method(Method::POST).uri(format!("http://{address}/invocations"));
             let answer = client.request(request.body(Full::new(Bytes::from_static(EVENT)))?).await?;
             answer.into_body().collect().await?;
             Ok(())

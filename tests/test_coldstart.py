@@ -1,0 +1,131 @@
+"""Cold starts: booted runtimes become a function's, keep nothing of another, and are told from fresh starts."""
+
+import json
+import pathlib
+import subprocess
+import uuid
+
+import pytest
+from conftest import wait_for
+from test_lambda import ROLE, python_runtime, zipped
+
+
+def node_runtime():
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    return f"nodejs{version.lstrip('v').split('.')[0]}.x"
+
+
+NODE = """
+const fs = require("node:fs");
+exports.handler = async () => ({
+  env: process.env, argv: process.argv, cwd: process.cwd(), task: fs.readdirSync("/var/task"), tmp: fs.readdirSync("/tmp"),
+  input: fs.readFileSync(0, "utf8"),
+});
+"""
+PYTHON = """
+import os, sys
+def handler(event, context):
+    return {"env": dict(os.environ), "argv": sys.argv, "cwd": os.getcwd(), "task": os.listdir("/var/task"),
+            "tmp": os.listdir("/tmp"), "input": sys.stdin.read(), "main": sys.modules["__main__"].__file__}
+"""
+LANGUAGES = {
+    "node": (node_runtime, "index.js", NODE, "waiting.cjs", ("NODE_OPTIONS", "--no-warnings")),
+    "python": (python_runtime, "index.py", PYTHON, "waiting.py", ("PYTHONHASHSEED", "0")),
+}
+
+
+def below(root):
+    """The command lines of all processes below this one."""
+    parents, lines = {}, {}
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                lines[int(entry.name)] = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue  # It has ended meanwhile.
+    def is_below(pid):
+        while pid in parents and pid != root:
+            pid = parents[pid]
+        return pid == root
+    return [line for pid, line in lines.items() if is_below(pid)]
+
+
+@pytest.fixture(params=LANGUAGES)
+def function(platform, request):
+    """Makes functions of one language and calls them once each; gives the answer and the stages of the start."""
+    runtime, file, code, waiting, start_variable = LANGUAGES[request.param]
+    client = platform.boto3("lambda")
+    made = []
+
+    def call(memory, files=None, **variables):
+        name = f"cold-{uuid.uuid4().hex[:8]}"
+        made.append(name)
+        client.create_function(
+            FunctionName=name, Runtime=runtime(), Role=ROLE, Handler="index.handler", MemorySize=memory,
+            Code={"ZipFile": zipped(**{file: code, **(files or {})})}, Environment={"Variables": variables},
+        )
+        answer = client.invoke(FunctionName=name)
+        payload = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, payload
+        return payload, platform.run("trace-cold-start", name).stdout
+
+    call.waiting, call.start_variable = waiting, start_variable
+    call.booted = lambda: [line for line in below(platform.pid) if waiting in line]
+    yield call
+    for name in made:
+        client.delete_function(FunctionName=name)
+
+
+def test_a_booted_runtime_becomes_a_function_and_knows_no_other(function):
+    memory = 193  # of no other test: a kind of its own
+    first, stages = function(memory, {"one.txt": "1"}, OF_THE_FIRST="secret", COMMON="1")
+    assert "process" in stages and "assign" not in stages
+    assert first["env"]["OF_THE_FIRST"] == "secret"
+    wait_for("one is booted ahead", function.booted)
+    second, stages = function(memory, {"two.txt": "2"}, COMMON="2", GREETING="hello = world\nagain")
+    assert "assign a booted one" in stages and "process" not in stages
+    assert "OF_THE_FIRST" not in second["env"]
+    assert second["env"]["COMMON"] == "2" and second["env"]["GREETING"] == "hello = world\nagain"
+    assert sorted(second["env"]) == sorted({*first["env"], "GREETING"} - {"OF_THE_FIRST"})
+    assert "two.txt" in second["task"] and "one.txt" not in second["task"]
+    for same in ("argv", "cwd", "tmp", "input"):
+        assert second[same] == first[same]
+    assert second.get("main") == first.get("main")
+
+
+def test_what_an_interpreter_reads_at_its_start_makes_a_start_of_its_own(function):
+    memory = 194
+    name, value = function.start_variable
+    function(memory)
+    wait_for("one is booted ahead", function.booted)
+    answer, stages = function(memory, **{name: value})
+    assert answer["env"][name] == value
+    assert "process" in stages and "assign" not in stages
+
+
+def test_none_is_booted_when_it_is_switched_off(make_platform):
+    platform = make_platform("--prebooted", "0")
+    client = platform.boto3("lambda")
+    for name in ("one", "two"):
+        client.create_function(
+            FunctionName=name, Runtime=python_runtime(), Role=ROLE, Handler="index.handler",
+            Code={"ZipFile": zipped(**{"index.py": PYTHON})},
+        )
+        client.invoke(FunctionName=name)
+        assert "process" in platform.run("trace-cold-start", name).stdout
+    assert not [line for line in below(platform.pid) if "waiting.py" in line]
+
+
+def test_a_function_that_never_ran_has_no_stages(platform):
+    client = platform.boto3("lambda")
+    name = f"never-{uuid.uuid4().hex[:8]}"
+    client.create_function(
+        FunctionName=name, Runtime=python_runtime(), Role=ROLE, Handler="index.handler",
+        Code={"ZipFile": zipped(**{"index.py": PYTHON})},
+    )
+    refused = platform.run("trace-cold-start", name, check=False)
+    assert refused.returncode != 0 and "invoke it, then ask again" in refused.stderr
+    client.delete_function(FunctionName=name)
+    refused = platform.run("trace-cold-start", "nobody", check=False)
+    assert refused.returncode != 0 and "Function not found: nobody" in refused.stderr
