@@ -1,6 +1,7 @@
 //! The Lambda API: which operation a request is, and one module for each group of them.
 
 mod account;
+mod alias;
 mod code;
 mod concurrency;
 mod configuration;
@@ -25,6 +26,7 @@ mod stream;
 mod tags;
 mod update;
 mod url;
+mod version;
 
 use crate::door::{Call, Door};
 use crate::fault::Fault;
@@ -49,7 +51,13 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "GetFunction" => read::get_function(door, &name()?).await,
         "GetFunctionConfiguration" => read::get_function_configuration(door, &name()?).await,
         "ListFunctions" => read::list_functions(door, call).await,
-        "ListVersionsByFunction" => read::list_versions(door, &name()?).await,
+        "ListVersionsByFunction" => version::list_versions(door, call, &name()?).await,
+        "PublishVersion" => version::publish_version(door, call, &name()?).await,
+        "CreateAlias" => alias::create(door, call, &name()?).await,
+        "GetAlias" => alias::get(door, &name()?, parameter(1)).await,
+        "UpdateAlias" => alias::update(door, call, &name()?, parameter(1)).await,
+        "DeleteAlias" => alias::delete(door, &name()?, parameter(1)).await,
+        "ListAliases" => alias::list(door, call, &name()?).await,
         "GetAccountSettings" => account::get_settings(door).await,
         "UpdateFunctionCode" => update::update_function_code(door, call, &name()?).await,
         "UpdateFunctionConfiguration" => update::update_function_configuration(door, call, &name()?).await,

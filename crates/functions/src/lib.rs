@@ -67,5 +67,8 @@ pub use streaming::{Completion, ResponseBody, STREAM_BYTES_MAX, StreamedOutcome}
 /// Holds the AWS name of a function whose object had to be named differently.
 pub const NAME_ANNOTATION: &str = "dory.dev/function-name";
 
+/// Holds the real name of an alias whose object had to be named differently.
+pub const ALIAS_ANNOTATION: &str = "dory.dev/alias-name";
+
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ const UNRESERVED_MIN: u64 = 100;
 
 pub(crate) async fn put(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     let input = input(call)?;
+    name.unqualified()?;
     let member = "ReservedConcurrentExecutions";
     let value = input.get(member).filter(|value| !value.is_null()).ok_or_else(|| missing(member))?;
     let reserved = value.as_u64().ok_or_else(|| {
@@ -42,6 +43,7 @@ pub(crate) async fn put(door: &Door, call: &Call, name: &Name) -> Result<Reply, 
 }
 
 pub(crate) async fn get(door: &Door, name: &Name) -> Result<Reply, Fault> {
+    name.unqualified()?;
     let answer = match &door.find(name).await?["spec"]["reservedConcurrency"] {
         Value::Null => json!({}),
         reserved => json!({ "ReservedConcurrentExecutions": reserved }),
@@ -50,6 +52,7 @@ pub(crate) async fn get(door: &Door, name: &Name) -> Result<Reply, Fault> {
 }
 
 pub(crate) async fn delete(door: &Door, name: &Name) -> Result<Reply, Fault> {
+    name.unqualified()?;
     door.change(name, None, |object| {
         if let Some(spec) = object["spec"].as_object_mut() {
             spec.remove("reservedConcurrency");

@@ -21,9 +21,11 @@ pub(crate) fn annotation<'a>(object: &'a Value, name: &str) -> Option<&'a str> {
     object["metadata"]["annotations"][name].as_str()
 }
 
-/// The function's AWS name.
+/// The function's AWS name, also of a version or an alias.
 pub(crate) fn name(object: &Value) -> &str {
-    annotation(object, NAME_ANNOTATION).or(object["metadata"]["name"].as_str()).unwrap_or_default()
+    let own = object["metadata"]["name"].as_str();
+    let named = object["spec"]["functionName"].as_str();
+    annotation(object, NAME_ANNOTATION).or(named).or(own).unwrap_or_default()
 }
 
 pub(crate) fn arn(region: &str, account_id: &str, name: &str) -> String {
@@ -80,7 +82,8 @@ pub(crate) fn configuration(object: &Value, region: &str, account_id: &str) -> V
         out.insert(member.to_owned(), value);
     };
     set("FunctionName", json!(name));
-    set("FunctionArn", json!(arn(region, account_id, name)));
+    let (arn, version) = (arn(region, account_id, name), spec["version"].as_str());
+    set("FunctionArn", json!(version.map_or(arn.clone(), |version| format!("{arn}:{version}"))));
     set("Runtime", spec["runtime"].clone());
     set("Role", json!(spec["role"].as_str().unwrap_or_default()));
     set("Handler", json!(spec["handler"].as_str().unwrap_or_default()));
@@ -90,7 +93,7 @@ pub(crate) fn configuration(object: &Value, region: &str, account_id: &str) -> V
     set("MemorySize", json!(number("memoryMB", 128)));
     set("LastModified", json!(last_modified(object)));
     set("CodeSha256", json!(base64_of_hex(spec["code"]["sha256"].as_str().unwrap_or_default())));
-    set("Version", json!("$LATEST"));
+    set("Version", json!(version.unwrap_or("$LATEST")));
     if let Some(variables) = spec["environment"].as_object().filter(|variables| !variables.is_empty()) {
         set("Environment", json!({ "Variables": variables }));
     }

@@ -1,5 +1,6 @@
 //! `CreateFunction`.
 
+use super::version::{self, Wanted};
 use super::{boolean, code, configuration_reply, input, layer, missing, required, settings, string, tags};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
@@ -18,7 +19,7 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
     }
     required(&input, "Role")?;
     let members = input.get("Code").and_then(Value::as_object).ok_or_else(|| missing("Code"))?;
-    refuse_versions(&input)?;
+    let publish = boolean(&input, "Publish")?;
     if string(&input, "PackageType")?.is_some_and(|kind| kind != "Zip") {
         return Err(Fault::unsupported("PackageType Image"));
     }
@@ -42,6 +43,10 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
         spec.insert("tags".to_owned(), Value::Object(wanted.clone()));
     }
     let created = door.create(&name, Value::Object(spec), &[]).await?;
+    if publish {
+        let published = version::publish(door, &name, &Wanted::default()).await?;
+        return Ok(configuration_reply(door, 201, &published));
+    }
     Ok(configuration_reply(door, 201, &created))
 }
 
@@ -72,12 +77,4 @@ pub(crate) async fn check_role(door: &Door, spec: &Map<String, Value>, function:
             Err(Fault::invalid_parameter("The role defined for the function cannot be assumed by Lambda."))
         }
     }
-}
-
-/// There is one version of every function, the newest.
-pub(crate) fn refuse_versions(input: &Map<String, Value>) -> Result<(), Fault> {
-    if boolean(input, "Publish")? {
-        return Err(Fault::unsupported("Publish=true (versions)"));
-    }
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! A function and what belongs to it: the objects that its policies, URLs and settings may be in.
 
 use super::name::Name;
+use super::version::number;
 use crate::door::Door;
 use crate::fault::Fault;
 use serde_json::Value;
@@ -11,10 +12,16 @@ impl Door {
         format!("{}:{}", self.arn(&name.name), name.qualifier.as_deref().unwrap_or("$LATEST"))
     }
 
-    /// The function itself.
+    /// The function itself, its versions and its aliases.
     pub(crate) async fn family(&self, name: &Name) -> Result<Vec<(Name, Value)>, Fault> {
         let function = Name { name: name.name.clone(), qualifier: None };
         let object = self.find(&function).await?;
-        Ok(vec![(function, object)])
+        let versions = self.versions(name).await?;
+        let versions = versions.into_iter().map(|object| (name.at(&number(&object).to_string()), object));
+        let aliases = self.aliases(name).await?;
+        let aliases = aliases
+            .into_iter()
+            .map(|object| (name.at(object["spec"]["name"].as_str().unwrap_or_default()), object));
+        Ok([(function, object)].into_iter().chain(versions).chain(aliases).collect())
     }
 }

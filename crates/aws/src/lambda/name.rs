@@ -9,6 +9,28 @@ pub(crate) struct Name {
     pub(crate) qualifier: Option<String>,
 }
 
+impl Name {
+    /// The function itself.
+    pub(crate) fn plain(&self) -> Name {
+        Name { name: self.name.clone(), qualifier: None }
+    }
+
+    /// A version or an alias of it.
+    pub(crate) fn at(&self, qualifier: &str) -> Name {
+        Name { name: self.name.clone(), qualifier: Some(qualifier.to_owned()) }
+    }
+
+    /// For operations on a function as a whole.
+    pub(crate) fn unqualified(&self) -> Result<(), Fault> {
+        match self.qualifier.as_deref() {
+            None | Some("$LATEST") => Ok(()),
+            Some(qualifier) => Err(Fault::invalid_parameter(format!(
+                "This operation works on the function itself: name it without the qualifier '{qualifier}'."
+            ))),
+        }
+    }
+}
+
 /// The longest plain name; with account, region and qualifier the parameter may have more.
 const NAME_MAX: usize = 64;
 

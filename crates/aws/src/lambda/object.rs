@@ -1,11 +1,12 @@
-//! Function objects behind the API: found, created, changed and deleted through `client`, with the errors of the
+//! Function objects behind the API, with those of their versions and aliases: a name with a qualifier means the latter.
+//! Found, created, changed and deleted through `client`, with the errors of the
 //! Kubernetes API put into Lambda's words.
 
 use super::configuration::{MODIFIED_ANNOTATION, REVISION_ANNOTATION, arn, lambda_time, revision_id};
 use super::name::Name;
 use crate::door::{Door, NAMESPACE};
 use crate::fault::Fault;
-use client::{Deletion, Key, is_already_exists, is_conflict, is_not_found};
+use client::{Deletion, Key, Objects, is_already_exists, is_conflict, is_not_found};
 use functions::{NAME_ANNOTATION, Watched, object_name};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -23,18 +24,42 @@ impl Door {
         super::name::parse(text, qualifier, &self.config.region, &self.config.account_id)
     }
 
-    /// The function, if it exists in the version that the name asks for.
+    /// The object that the name means: the function's, or that of its version or alias.
     pub(crate) async fn find(&self, name: &Name) -> Result<Value, Fault> {
-        match name.qualifier.as_deref() {
-            None | Some("$LATEST") => {}
-            Some(qualifier) => {
-                return Err(Fault::not_found(format!(
-                    "Function not found: {}:{qualifier}",
-                    self.arn(&name.name)
-                )));
-            }
+        let (watched, key) = place(name);
+        self.of(watched).get(&key).await.map_err(|error| self.fault(name, &error))
+    }
+
+    fn of(&self, watched: Watched) -> Objects {
+        match watched {
+            Watched::Function => self.objects.clone(),
+            other => Objects::new(self.config.client.clone(), other.resource()),
         }
-        self.objects.get(&key(name)).await.map_err(|error| self.fault(name, &error))
+    }
+
+    /// All versions or aliases of a function.
+    pub(crate) async fn of_function(&self, watched: Watched, name: &Name) -> Result<Vec<Value>, Fault> {
+        let mut all = self.all_of(watched).await?;
+        let function = object_name(&name.name);
+        all.retain(|object| object["spec"]["functionName"] == function);
+        Ok(all)
+    }
+
+    /// All versions or aliases of all functions.
+    pub(crate) async fn all_of(&self, watched: Watched) -> Result<Vec<Value>, Fault> {
+        self.of(watched).list(NAMESPACE).await.map_err(|error| Fault::service(error.to_string()))
+    }
+
+    /// Creates a version or an alias, and waits until it can be called.
+    pub(crate) async fn create_of(
+        &self,
+        watched: Watched,
+        mut object: Value,
+    ) -> Result<Value, client::kube::Error> {
+        stamp(&mut object);
+        let created = self.of(watched).create(NAMESPACE, &object).await?;
+        self.written(watched, &Key::of(&created), &created).await;
+        Ok(created)
     }
 
     /// Creates a function object.
@@ -62,55 +87,80 @@ impl Door {
             true => Fault::conflict(format!("Function already exist: {}", name.name)),
             false => self.fault(name, &error),
         })?;
-        self.written(name, &created).await;
+        self.written(Watched::Function, &key(name), &created).await;
         Ok(created)
     }
 
-    /// Changes a function object: `change` is run on its newest state, again if somebody else was faster.
+    /// Changes the object that the name means: `change` is run on its newest state, again if somebody else was faster.
     pub(crate) async fn change(
         &self,
         name: &Name,
         revision: Option<&str>,
         change: impl Fn(&mut Value) -> Result<(), Fault> + Send,
     ) -> Result<Value, Fault> {
+        let (watched, key) = place(name);
         for _ in 0..TRIES {
             let mut object = self.find(name).await?;
             check_revision(&object, revision)?;
             change(&mut object)?;
             stamp(&mut object);
-            match self.objects.replace(&key(name), &object).await {
+            match self.of(watched).replace(&key, &object).await {
                 Ok(changed) => {
-                    self.written(name, &changed).await;
+                    self.written(watched, &key, &changed).await;
                     return Ok(changed);
                 }
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(self.fault(name, &error)),
             }
         }
-        Err(Fault::conflict(format!(
-            "The operation cannot be performed at this time. An update is in progress for resource: {}",
-            self.arn(&name.name)
-        )))
+        Err(self.busy(name))
     }
 
+    /// Others change the object all the time.
+    pub(crate) fn busy(&self, name: &Name) -> Fault {
+        Fault::conflict(format!(
+            "The operation cannot be performed at this time. An update is in progress for resource: {}",
+            self.arn(&name.name)
+        ))
+    }
+
+    /// Deletes the object that the name means. A function's versions and aliases go at once, not when the garbage
+    /// collector comes by: their names are free for the next function of this name.
     pub(crate) async fn remove(&self, name: &Name) -> Result<(), Fault> {
-        let deleted = self.objects.delete(&key(name), &Deletion::default()).await;
-        deleted.map_err(|error| self.fault(name, &error))?;
-        self.config.functions.seen(Watched::Function, &key(name), None).await;
+        let (watched, key) = place(name);
+        self.of(watched)
+            .delete(&key, &Deletion::default())
+            .await
+            .map_err(|error| self.fault(name, &error))?;
+        self.config.functions.seen(watched, &key, None).await;
+        if watched != Watched::Function {
+            return Ok(());
+        }
+        for watched in [Watched::Alias, Watched::Version] {
+            for object in self.of_function(watched, name).await? {
+                let key = Key::of(&object);
+                match self.of(watched).delete(&key, &Deletion::default()).await {
+                    Err(error) if !is_not_found(&error) => return Err(self.fault(name, &error)),
+                    _ => self.config.functions.seen(watched, &key, None).await,
+                }
+            }
+        }
         Ok(())
     }
 
     /// Whoever reads or invokes after this answer sees what was written.
-    async fn written(&self, name: &Name, object: &Value) {
+    async fn written(&self, watched: Watched, key: &Key, object: &Value) {
         let version = object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok());
         if let Some(version) = version {
-            self.config.functions.seen(Watched::Function, &key(name), Some(version)).await;
+            self.config.functions.seen(watched, key, Some(version)).await;
         }
     }
 
-    fn fault(&self, name: &Name, error: &client::kube::Error) -> Fault {
+    pub(crate) fn fault(&self, name: &Name, error: &client::kube::Error) -> Fault {
         if is_not_found(error) {
-            return Fault::not_found(format!("Function not found: {}", self.arn(&name.name)));
+            let arn = self.arn(&name.name);
+            let arn = name.qualifier.as_ref().map_or(arn.clone(), |qualifier| format!("{arn}:{qualifier}"));
+            return Fault::not_found(format!("Function not found: {arn}"));
         }
         match error {
             client::kube::Error::Api(status) if (400..500).contains(&status.code) => {
@@ -123,6 +173,22 @@ impl Door {
 
 fn key(name: &Name) -> Key {
     Key::new(NAMESPACE, object_name(&name.name))
+}
+
+/// The object of a version.
+pub(crate) fn version_key(name: &Name, version: &str) -> Key {
+    Key::new(NAMESPACE, format!("{}.{version}", object_name(&name.name)))
+}
+
+/// Where the object is that a name means.
+fn place(name: &Name) -> (Watched, Key) {
+    match name.qualifier.as_deref() {
+        None | Some("$LATEST") => (Watched::Function, key(name)),
+        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (Watched::Version, version_key(name, number))
+        }
+        Some(alias) => (Watched::Alias, version_key(name, &object_name(alias))),
+    }
 }
 
 fn stamp(object: &mut Value) {

@@ -1,23 +1,19 @@
-//! `GetFunction`, `GetFunctionConfiguration`, `ListFunctions`, `ListVersionsByFunction`.
+//! `GetFunction`, `GetFunctionConfiguration`, `ListFunctions`.
 
 use super::name::Name;
-use super::{code, configuration, configuration_reply, tags};
-use crate::door::{Call, Door, NAMESPACE};
+use super::page::Page;
+use super::{code, configuration, tags, version};
+use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use functions::Watched;
 use serde_json::{Value, json};
 
-/// Functions on one page, as on AWS.
-const PAGE_MAX: usize = 50;
-
 pub(crate) async fn get_function(door: &Door, name: &Name) -> Result<Reply, Fault> {
-    let object = door.find(name).await?;
-    let config = &door.config;
+    let (object, configuration) = shown(door, name).await?;
     let sha256 = object["spec"]["code"]["sha256"].as_str().unwrap_or_default();
     let mut answer = json!({
-        "Configuration": configuration::configuration(&object, &config.region, &config.account_id),
+        "Configuration": configuration,
         "Code": { "RepositoryType": "S3", "Location": code::location(door, sha256)? },
     });
     let tags = tags::of(&object);
@@ -31,82 +27,45 @@ pub(crate) async fn get_function(door: &Door, name: &Name) -> Result<Reply, Faul
 }
 
 pub(crate) async fn get_function_configuration(door: &Door, name: &Name) -> Result<Reply, Fault> {
-    Ok(configuration_reply(door, 200, &door.find(name).await?))
+    Ok(reply::json(200, &shown(door, name).await?.1))
 }
 
-pub(crate) async fn list_functions(door: &Door, call: &Call) -> Result<Reply, Fault> {
-    let limit = match call.parameter("MaxItems") {
-        Some(text) => match text.parse::<usize>() {
-            Ok(limit @ 1..=10_000) => limit.min(PAGE_MAX),
-            _ => {
-                let constraint = "Member must have value between 1 and 10000";
-                return Err(Fault::validation("maxItems", &format!("'{text}'"), constraint));
-            }
-        },
-        None => PAGE_MAX,
-    };
-    let after =
-        call.parameter("Marker").filter(|marker| !marker.is_empty()).map(|marker| read_marker(&marker));
-    let after = after.transpose()?;
-    let objects = door.objects.list(NAMESPACE).await.map_err(|error| Fault::service(error.to_string()))?;
-    let (page, more) = page(objects, after.as_deref(), limit);
-    let config = &door.config;
-    let mut answer = json!({
-        "Functions": page
-            .iter()
-            .map(|object| configuration::configuration(object, &config.region, &config.account_id))
-            .collect::<Vec<_>>(),
-    });
-    if let (true, Some(last)) = (more, page.last()) {
-        answer["NextMarker"] = json!(BASE64_URL_SAFE_NO_PAD.encode(configuration::name(last)));
+/// What a name leads to: the object of the function or of a version, also through an alias, and its configuration with
+/// the ARN as it was asked for.
+async fn shown(door: &Door, name: &Name) -> Result<(Value, Value), Fault> {
+    let mut object = door.find(name).await?;
+    if let Some(version) = object["spec"]["functionVersion"].as_str() {
+        object = door.find(&name.at(version)).await?;
     }
-    Ok(reply::json(200, &answer))
-}
-
-/// The functions after a name, in the order of names, and whether there are more. A function that is made or deleted
-/// between two pages moves no other one.
-fn page(mut objects: Vec<Value>, after: Option<&str>, limit: usize) -> (Vec<Value>, bool) {
-    objects.sort_by(|a, b| configuration::name(a).cmp(configuration::name(b)));
-    objects.retain(|object| after.is_none_or(|after| configuration::name(object) > after));
-    let more = objects.len() > limit;
-    objects.truncate(limit);
-    (objects, more)
-}
-
-fn read_marker(marker: &str) -> Result<String, Fault> {
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(marker).ok();
-    let name = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    name.ok_or_else(|| Fault::invalid_parameter("Invalid pagination token provided"))
-}
-
-/// There is one version of every function.
-pub(crate) async fn list_versions(door: &Door, name: &Name) -> Result<Reply, Fault> {
-    let object = door.find(name).await?;
     let config = &door.config;
-    let mut version = configuration::configuration(&object, &config.region, &config.account_id);
-    version["FunctionArn"] = json!(format!("{}:$LATEST", door.arn(&name.name)));
-    Ok(reply::json(200, &json!({ "Versions": [version] })))
+    let mut configuration = configuration::configuration(&object, &config.region, &config.account_id);
+    if let Some(qualifier) = &name.qualifier {
+        configuration["FunctionArn"] = json!(format!("{}:{qualifier}", door.arn(&name.name)));
+    }
+    Ok((object, configuration))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_go_on_after_the_last_name() {
-        let objects = || ["c", "a", "b"].map(|name| json!({"metadata": {"name": name}})).to_vec();
-        let names = |(page, more): (Vec<Value>, bool)| {
-            (
-                page.iter()
-                    .map(|object| configuration::name(object).to_owned())
-                    .collect::<Vec<_>>()
-                    .join(","),
-                more,
-            )
-        };
-        assert_eq!(names(page(objects(), None, 2)), ("a,b".to_owned(), true));
-        assert_eq!(names(page(objects(), Some("b"), 2)), ("c".to_owned(), false));
-        assert_eq!(names(page(objects(), Some("aa"), 1)), ("b".to_owned(), true));
-        assert!(read_marker("%").is_err());
+/// The newest of every function, or with `FunctionVersion=ALL` every version of it too.
+pub(crate) async fn list_functions(door: &Door, call: &Call) -> Result<Reply, Fault> {
+    let page = Page::of(call)?;
+    let mut objects = door.all_of(Watched::Function).await?;
+    match call.parameter("FunctionVersion").as_deref() {
+        None => {
+            let config = &door.config;
+            let items = objects.iter().map(|object| {
+                let shown = configuration::configuration(object, &config.region, &config.account_id);
+                (configuration::name(object).to_owned(), shown)
+            });
+            Ok(reply::json(200, &page.answer("Functions", items.collect())))
+        }
+        Some("ALL") => {
+            objects.extend(door.all_of(Watched::Version).await?);
+            let items = objects.iter().map(|object| version::item(door, object)).collect();
+            Ok(reply::json(200, &page.answer("Functions", items)))
+        }
+        Some(other) => {
+            let constraint = "Member must satisfy enum value set: [ALL]";
+            Err(Fault::validation("functionVersion", &format!("'{other}'"), constraint))
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! `UpdateFunctionCode`, `UpdateFunctionConfiguration`, `DeleteFunction`.
 
-use super::create::{check_role, check_runtime, refuse_versions};
+use super::create::{check_role, check_runtime};
 use super::name::Name;
 use super::object::check_revision;
+use super::version::{self, Wanted};
 use super::{boolean, code, configuration_reply, input, layer, settings, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
@@ -24,7 +25,8 @@ const CODE_MEMBERS: &[&str] = &[
 
 pub(crate) async fn update_function_code(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     let input = input(call)?;
-    refuse_versions(&input)?;
+    name.unqualified()?;
+    let publish = boolean(&input, "Publish")?;
     let revision = string(&input, "RevisionId")?;
     let before = door.find(name).await?;
     check_revision(&before, revision)?;
@@ -38,11 +40,15 @@ pub(crate) async fn update_function_code(door: &Door, call: &Call, name: &Name) 
         return Ok(configuration_reply(door, 200, &shown));
     }
     let changed = door
-        .change(name, revision, |object| {
+        .change(&name.plain(), revision, |object| {
             merge(object, &wanted);
             Ok(())
         })
         .await?;
+    if publish {
+        let published = version::publish(door, name, &Wanted::default()).await?;
+        return Ok(configuration_reply(door, 200, &published));
+    }
     Ok(configuration_reply(door, 200, &changed))
 }
 
@@ -52,6 +58,7 @@ pub(crate) async fn update_function_configuration(
     name: &Name,
 ) -> Result<Reply, Fault> {
     let input = input(call)?;
+    name.unqualified()?;
     let revision = string(&input, "RevisionId")?;
     let mut wanted = Map::new();
     settings::apply(&input, &["FunctionName", "RevisionId"], &mut wanted)?;
@@ -77,8 +84,14 @@ pub(crate) async fn delete_function(door: &Door, name: &Name) -> Result<Reply, F
                 "$LATEST version cannot be deleted without deleting the function.",
             ));
         }
+        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            version::delete_version(door, name, number).await?;
+            return Ok(reply::nothing());
+        }
         Some(_) => {
-            door.find(name).await?;
+            return Err(Fault::invalid_parameter(
+                "Deletion of aliases is not currently supported by DeleteFunction: use DeleteAlias.",
+            ));
         }
     }
     door.remove(name).await?;
