@@ -54,6 +54,14 @@ TRUST_LAMBDA = {
 }
 
 
+def open_url(client, name, **more):
+    """Lets everybody call a function's URL whose AuthType is NONE, as AWS wants it said."""
+    client.add_permission(
+        FunctionName=name, StatementId="url", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="NONE", **more)
+    client.add_permission(
+        FunctionName=name, StatementId="invoke", Action="lambda:InvokeFunction", Principal="*", InvokedViaFunctionUrl=True, **more)
+
+
 class Platform:
     """One `dory` with a data directory of its own, on free ports."""
 

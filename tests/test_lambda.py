@@ -9,7 +9,7 @@ import zipfile
 
 import botocore.exceptions
 import pytest
-from conftest import EXAMPLES, ROOT, wait_for
+from conftest import EXAMPLES, ROOT, open_url, wait_for
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 
@@ -111,6 +111,7 @@ def test_the_aws_cli(platform, tmp_path):
 def test_function_urls_answer_http(platform, awslambda, create):
     create("by-url", shell_runtime("echo '{\"statusCode\": 201, \"headers\": {\"x-made\": \"here\"}, \"body\": \"hi\"}'"))
     url = awslambda.create_function_url_config(FunctionName="by-url", AuthType="NONE")["FunctionUrl"]
+    open_url(awslambda, "by-url")
     answer = wait_for("the route", lambda: curl(url) if curl(url)[0] == "201" else None)
     assert answer == ("201", "hi")
     assert awslambda.get_function_url_config(FunctionName="by-url")["FunctionUrl"] == url

@@ -8,7 +8,7 @@ import urllib.parse
 
 import botocore.exceptions
 import pytest
-from conftest import wait_for
+from conftest import open_url, wait_for
 
 from test_lambda import python_runtime, zipped
 
@@ -206,11 +206,12 @@ def url(platform, awslambda, function):
         name = function(handler)
         try:
             where = awslambda.create_function_url_config(FunctionName=name, AuthType="NONE")
+            open_url(awslambda, name)
         except awslambda.exceptions.ResourceConflictException:
             where = awslambda.get_function_url_config(FunctionName=name)
         platform.kubectl("patch", "function", name, "--type=merge", "-p", json.dumps({"spec": {"url": {"invokeMode": mode}}}))
         parts = urllib.parse.urlsplit(where["FunctionUrl"])
-        wait_for("the gateway to know the URL", lambda: request(parts, "/").status != 404)
+        wait_for("the gateway to know the URL", lambda: request(parts, "/").status not in (403, 404))
         return parts
 
     return make

@@ -175,10 +175,34 @@ async fn ensure_url(door: &AwsDoor, name: &str) -> Result<String> {
         Err(error) if error.status == StatusCode::CONFLICT => door.lambda(Method::GET, &path, None).await?,
         other => other,
     };
-    match answer {
-        Ok(url) => Ok(url["FunctionUrl"].as_str().unwrap_or_default().to_owned()),
-        Err(error) => refused(name, &error),
+    let url = match answer {
+        Ok(url) => url,
+        Err(error) => return refused(name, &error),
+    };
+    if url["AuthType"] == "NONE" {
+        open_to_everybody(door, name).await?;
     }
+    Ok(url["FunctionUrl"].as_str().unwrap_or_default().to_owned())
+}
+
+/// A URL without authentication is open when the function's policy says so, in the two statements that AWS asks for.
+async fn open_to_everybody(door: &AwsDoor, name: &str) -> Result<()> {
+    let path = format!("/2015-03-31/functions/{name}/policy");
+    let url = json!({
+        "StatementId": "FunctionURLAllowPublicAccess", "Action": "lambda:InvokeFunctionUrl", "Principal": "*",
+        "FunctionUrlAuthType": "NONE",
+    });
+    let invoke = json!({
+        "StatementId": "FunctionURLInvokeAllowPublicAccess", "Action": "lambda:InvokeFunction", "Principal": "*",
+        "InvokedViaFunctionUrl": true,
+    });
+    for statement in [url, invoke] {
+        match door.lambda(Method::POST, &path, Some(statement)).await? {
+            Err(error) if error.status != StatusCode::CONFLICT => return refused(name, &error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 async fn set_routes(platform: &Platform, name: &str, routes: &[String]) -> Result<()> {

@@ -167,18 +167,6 @@ impl Revision {
     }
 }
 
-/// The role that functions without one of this account act as; made with the platform.
-pub const DEFAULT_ROLE: &str = "dory";
-
-/// The name of the role of this account that an ARN names (`arn:aws:iam::000000000000:role/path/name`).
-pub fn role_name<'a>(arn: &'a str, account_id: &str) -> Option<&'a str> {
-    let mut parts = arn.splitn(6, ':').skip(2);
-    let found = (parts.next()?, parts.next()?, parts.next()?);
-    let path = parts.next()?.strip_prefix("role")?;
-    let name = path.rsplit('/').next().filter(|name| !name.is_empty())?;
-    (found == ("iam", "", account_id)).then_some(name)
-}
-
 /// The name of the Kubernetes object that holds the function which AWS clients call `name`. AWS allows capitals and
 /// underscores, Kubernetes does not: such names are folded, with a hash of the real one to keep them apart. The real
 /// name is in the annotation [`NAME_ANNOTATION`].
@@ -236,16 +224,6 @@ mod tests {
         .expect("a well-formed version");
         assert_eq!((version.name.as_str(), version.object.as_str()), ("Hello", "hello-1234"));
         assert_eq!((version.version.as_str(), version.uid.as_str(), version.provisioned), ("7", "u", 2));
-    }
-
-    #[test]
-    fn roles_of_this_account_have_names() {
-        let name = |arn| role_name(arn, "000000000000");
-        assert_eq!(name("arn:aws:iam::000000000000:role/team/x"), Some("x"));
-        assert_eq!(name("arn:aws:iam::111111111111:role/x"), None);
-        assert_eq!(name("arn:aws:iam::000000000000:user/x"), None);
-        assert_eq!(name("arn:aws:iam::000000000000:role/"), None);
-        assert_eq!(name(""), None);
     }
 
     #[test]

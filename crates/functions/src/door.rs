@@ -2,8 +2,9 @@
 //! handed on. No route leads there, so an instance reaches this one door and no other. Also the credentials that an
 //! instance signs with: of its function's role, for this instance, and for a while.
 
-use crate::definition::{DEFAULT_ROLE, Definition, role_name};
+use crate::definition::Definition;
 use crate::machine::Machine;
+use crate::role::{DEFAULT_ROLE, role_name};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sigv4::{Credentials, Keys, Session};

@@ -39,6 +39,7 @@ mod metering;
 mod pool;
 mod preboot;
 mod report;
+mod role;
 mod runtime_api;
 mod runtimes;
 mod sandboxes;
@@ -47,7 +48,7 @@ mod streaming;
 mod trace;
 
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
-pub use definition::{DEFAULT_ROLE, Definition, object_name, role_name};
+pub use definition::{Definition, object_name};
 pub use door::{Aws, Door};
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use functions::{Config, FunctionUrl, Functions, Watched, layer_resource, resource};
@@ -59,6 +60,7 @@ pub use logs::{
     EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
     Streams,
 };
+pub use role::{DEFAULT_ROLE, iam_id, role_name};
 pub use runtimes::{RUNTIMES, RuntimeError};
 pub use sandboxes::{Sandbox, Sandboxes, Spec, StartError};
 pub use stages::Stage;

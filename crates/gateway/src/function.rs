@@ -2,6 +2,8 @@
 //! "Invoking Lambda function URLs"). Requests are buffered, and answers too unless `InvokeMode: RESPONSE_STREAM` says
 //! otherwise.
 
+pub(crate) mod access;
+mod cors;
 mod event;
 mod response;
 mod stream;
@@ -22,7 +24,7 @@ use crate::limits::FUNCTION_BODY_MAX;
 use crate::peer::Peer;
 use crate::table::Function;
 
-use event::{Caller, Event};
+use event::Event;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
@@ -33,6 +35,7 @@ pub(crate) struct Door {
     pub(crate) region: String,
     pub(crate) account_id: String,
     pub(crate) keys: Arc<sigv4::Keys>,
+    pub(crate) roles: client::Objects,
 }
 
 impl Door {
@@ -45,6 +48,23 @@ impl Door {
         request: Request<Incoming>,
     ) -> Response<Body> {
         let (parts, body) = request.into_parts();
+        let Some(cors) = &function.cors else { return self.answer(function, path, peer, &parts, body).await };
+        if cors::is_preflight(&parts.method, &parts.headers) {
+            return cors::preflight(cors, &parts.headers);
+        }
+        let mut response = self.answer(function, path, peer, &parts, body).await;
+        cors::mark(cors, &parts.headers, response.headers_mut());
+        response
+    }
+
+    async fn answer(
+        &self,
+        function: &Function,
+        path: &str,
+        peer: Peer,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Response<Body> {
         let Some(route) = function.route(parts.method.as_str(), path) else {
             return answer::json(StatusCode::NOT_FOUND, "message", "Not Found");
         };
@@ -55,7 +75,7 @@ impl Door {
             }
             Err(_) => return answer::json(StatusCode::BAD_REQUEST, "Message", "The request body broke off"),
         };
-        let caller = match self.authenticate(function, &parts, &body) {
+        let caller = match self.admit(function, parts, &body).await {
             Ok(caller) => caller,
             Err(refusal) => return *refusal,
         };
@@ -71,7 +91,7 @@ impl Door {
             request_id: &id,
             now: Timestamp::now(),
         };
-        let payload = Bytes::from(event.build(&parts, &body).to_string());
+        let payload = Bytes::from(event.build(parts, &body).to_string());
         let trace_id = parts.headers.get(TRACE_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
         self.invoke(function, payload, trace_id).await
     }
@@ -80,7 +100,7 @@ impl Door {
         let invocation = Invocation {
             namespace: function.namespace.clone(),
             name: function.name.clone(),
-            qualifier: None,
+            qualifier: function.qualifier.clone(),
             kind: InvocationKind::RequestResponse,
             payload,
             client_context: None,
@@ -105,28 +125,6 @@ impl Door {
         };
         name_request(&mut response, &outcome.request_id);
         response
-    }
-
-    /// Who calls: nobody in particular, or whoever signed if the function wants that.
-    fn authenticate(
-        &self,
-        function: &Function,
-        parts: &Parts,
-        body: &[u8],
-    ) -> Result<Option<Caller>, Box<Response<Body>>> {
-        if !function.signed {
-            return Ok(None);
-        }
-        let forbidden = |message: &str| Box::new(answer::json(StatusCode::FORBIDDEN, "Message", message));
-        let now = Timestamp::now();
-        match sigv4::verify(parts, body, &|id, token| self.keys.find(id, token, now), now) {
-            Ok(caller) if caller.service == "lambda" => Ok(Some(Caller { access_key: caller.access_key_id })),
-            Ok(caller) => Err(forbidden(&format!(
-                "Credential should be scoped to correct service: 'lambda', not {}",
-                caller.service
-            ))),
-            Err(error) => Err(forbidden(&error.to_string())),
-        }
     }
 }
 

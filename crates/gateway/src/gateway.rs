@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::function::Door;
+use crate::function::{Door, access};
 use crate::handler::{Current, Handler};
 use crate::limits::{DRAIN_TIMEOUT, Patience};
 use crate::listen::{Listening, tls};
@@ -71,6 +71,7 @@ pub(crate) fn start_with(config: Config, patience: Patience) -> Result<Gateway, 
             region: config.region,
             account_id: config.account_id,
             keys: config.keys,
+            roles: access::roles(config.client.clone()),
         },
         metrics: metrics.clone(),
     };

@@ -4,6 +4,7 @@
 mod backend;
 mod certificate;
 mod compile;
+mod cors;
 mod function;
 mod path;
 
@@ -15,6 +16,7 @@ use client::Key;
 pub(crate) use backend::Backend;
 pub(crate) use certificate::Certificates;
 pub(crate) use compile::{Objects, compile, is_served};
+pub(crate) use cors::Cors;
 pub(crate) use function::{Function, RouteMatch};
 use path::Paths;
 

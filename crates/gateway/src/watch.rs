@@ -27,6 +27,7 @@ pub(crate) struct Watch {
     slices: Cache,
     secrets: Cache,
     functions: Cache,
+    aliases: Cache,
     client: kube::Client,
 }
 
@@ -39,18 +40,23 @@ impl Watch {
             &GroupVersionKind::gvk("dory.dev", "v1", "Function"),
             "functions",
         );
+        let alias = ApiResource::from_gvk_with_plural(
+            &GroupVersionKind::gvk("dory.dev", "v1", "FunctionAlias"),
+            "functionaliases",
+        );
         Watch {
             ingresses: all(resource::<Ingress>()),
             services: all(resource::<Service>()),
             slices: all(resource::<EndpointSlice>()),
             secrets: Cache::start(&client, resource::<Secret>(), tls),
             functions: all(function),
+            aliases: all(alias),
             client,
         }
     }
 
-    fn caches(&self) -> [&Cache; 5] {
-        [&self.ingresses, &self.services, &self.slices, &self.secrets, &self.functions]
+    fn caches(&self) -> [&Cache; 6] {
+        [&self.ingresses, &self.services, &self.slices, &self.secrets, &self.functions, &self.aliases]
     }
 
     /// Compiles a table whenever something changes, for as long as it is polled.
@@ -78,6 +84,7 @@ impl Watch {
             slices: self.slices.list(),
             secrets: self.secrets.list(),
             functions: self.functions.list(),
+            aliases: self.aliases.list(),
         }
     }
 

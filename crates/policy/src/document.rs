@@ -19,13 +19,13 @@ pub enum Kind {
 pub struct Malformed(pub String);
 
 /// A policy that was read.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     pub(crate) statements: Vec<Statement>,
 }
 
 /// One statement.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Statement {
     pub(crate) allow: bool,
     /// Of `Principal`: kind and name. `None` when the element is absent.
@@ -36,7 +36,7 @@ pub(crate) struct Statement {
 }
 
 /// `Action` or `NotAction`, `Resource` or `NotResource`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Patterns {
     pub(crate) all: Vec<String>,
     /// Whether everything else is meant.

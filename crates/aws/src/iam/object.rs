@@ -5,13 +5,9 @@ use crate::door::Door;
 use crate::fault::Fault;
 use client::{ApiResource, Key, Objects, is_conflict, is_not_found};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 /// How often a change is tried again when somebody else changed the object in between.
 const TRIES: u32 = 8;
-
-/// The letters of ids.
-const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 fn resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource {
@@ -48,9 +44,7 @@ pub(crate) fn arn(door: &Door, kind: &str, object: &Value) -> String {
 
 /// `AROA…` or `ANPA…`: the same for the life of an object, another one for the next of its name.
 pub(crate) fn id(prefix: &str, object: &Value) -> String {
-    let digest = Sha256::digest(object["metadata"]["uid"].as_str().unwrap_or_default());
-    let letters = digest.iter().take(17).map(|byte| char::from(BASE32[usize::from(*byte) % BASE32.len()]));
-    format!("{prefix}{}", letters.collect::<String>())
+    functions::iam_id(prefix, object["metadata"]["uid"].as_str().unwrap_or_default())
 }
 
 pub(super) fn created(object: &Value) -> &str {

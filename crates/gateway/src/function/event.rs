@@ -11,13 +11,9 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
+use super::access::Caller;
 use crate::peer::{Peer, authority, text, without_port};
 use crate::table::{Function, RouteMatch};
-
-/// Who signed the request.
-pub(super) struct Caller {
-    pub(super) access_key: String,
-}
 
 /// What an event is made of, besides the request.
 pub(super) struct Event<'a> {
@@ -129,11 +125,11 @@ impl Event<'_> {
             context["authorizer"] = json!({ "iam": {
                 "accessKey": caller.access_key,
                 "accountId": account,
-                "callerId": account,
+                "callerId": caller.id,
                 "cognitoIdentity": null,
                 "principalOrgId": null,
-                "userArn": format!("arn:aws:iam::{account}:root"),
-                "userId": account,
+                "userArn": caller.arn,
+                "userId": caller.id,
             }});
         }
         context

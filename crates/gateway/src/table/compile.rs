@@ -28,6 +28,7 @@ pub(crate) struct Objects {
     pub(crate) slices: Vec<Arc<Value>>,
     pub(crate) secrets: Vec<Arc<Value>>,
     pub(crate) functions: Vec<Arc<Value>>,
+    pub(crate) aliases: Vec<Arc<Value>>,
 }
 
 /// Compiles a table. What cannot be read is left out: the API server validated it, so it is of a later version.
@@ -60,6 +61,13 @@ pub(crate) fn compile(objects: &Objects) -> Table {
         if !function.id.is_empty() {
             table.functions_by_id.insert(function.id.clone(), function);
         }
+    }
+    for alias in &objects.aliases {
+        // An alias is reached by its URL's id alone.
+        let function =
+            Function::of_alias(alias, &objects.functions).filter(|function| !function.id.is_empty());
+        let Some(function) = function.map(Arc::new) else { continue };
+        table.functions_by_id.insert(function.id.clone(), function);
     }
     table
 }

@@ -2,7 +2,11 @@
 //! HTTP APIs write them (`GET /users/{userId}`, `ANY /files/{path+}`).
 
 use percent_encoding::percent_decode_str;
+use policy::{Kind, Policy};
 use serde_json::Value;
+use std::sync::Arc;
+
+use super::cors::Cors;
 
 /// A function that answers HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +18,12 @@ pub(crate) struct Function {
     pub(crate) id: String,
     /// Whether callers must sign (`AWS_IAM`).
     pub(crate) signed: bool,
+    /// The resource policy: who may call. None when there is none that can be read.
+    pub(crate) policy: Option<Policy>,
+    /// What browsers may do, unless the function answers that itself.
+    pub(crate) cors: Option<Cors>,
+    /// The alias that the URL is of.
+    pub(crate) qualifier: Option<String>,
     /// Whether answers are passed on while the function writes them (`RESPONSE_STREAM`).
     pub(crate) streams: bool,
     routes: Vec<Route>,
@@ -52,7 +62,7 @@ impl Function {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (metadata, url) = (&object["metadata"], &object["spec"]["url"]);
         url.as_object()?;
-        let called = metadata["annotations"][functions::NAME_ANNOTATION].as_str();
+        let called = metadata["annotations"][::functions::NAME_ANNOTATION].as_str();
         let routes = url["routes"].as_array().map(Vec::as_slice).unwrap_or_default();
         Some(Function {
             namespace: text(&metadata["namespace"]),
@@ -60,9 +70,34 @@ impl Function {
             id: text(&url["id"]),
             // Anything but NONE, also a word of a later version, is not open to everybody.
             signed: url["authType"].as_str().unwrap_or("NONE") != "NONE",
+            policy: object["spec"]["policy"]
+                .as_str()
+                .and_then(|text| Policy::read(text, Kind::Resource).ok()),
+            cors: Cors::read(&url["cors"]),
+            qualifier: None,
             streams: url["invokeMode"] == "RESPONSE_STREAM",
             routes: routes.iter().filter_map(|route| Route::read(route.as_str()?)).collect(),
         })
+    }
+
+    /// Reads a `FunctionAlias` object with a URL of its own; none if it has none, or its function is not there.
+    pub(crate) fn of_alias(alias: &Value, functions: &[Arc<Value>]) -> Option<Function> {
+        alias["spec"]["url"].as_object()?;
+        let (metadata, spec) = (&alias["metadata"], &alias["spec"]);
+        let owner = functions.iter().find(|function| {
+            let found = &function["metadata"];
+            found["name"] == spec["functionName"] && found["namespace"] == metadata["namespace"]
+        })?;
+        let called = owner["metadata"]["annotations"][::functions::NAME_ANNOTATION].as_str();
+        let name = called.or(spec["functionName"].as_str())?.to_owned();
+        let qualifier = spec["name"].as_str().map(str::to_owned);
+        Some(Function { name, qualifier, ..Function::read(alias)? })
+    }
+
+    /// The ARN that its policy speaks of.
+    pub(crate) fn arn(&self, region: &str, account_id: &str) -> String {
+        let qualifier = self.qualifier.as_ref().map(|qualifier| format!(":{qualifier}")).unwrap_or_default();
+        format!("arn:aws:lambda:{region}:{account_id}:function:{}{qualifier}", self.name)
     }
 
     /// The route of a request: the most specific one. Without routes everything is `$default`; with routes, what

@@ -10,9 +10,16 @@ fn function(name: &str, url: Value) -> Value {
     json!({
         "apiVersion": "dory.dev/v1", "kind": "Function",
         "metadata": { "name": name, "namespace": "default", "uid": name, "resourceVersion": "1" },
-        "spec": { "runtime": "provided.al2023", "url": url },
+        "spec": { "runtime": "provided.al2023", "url": url, "policy": OPEN },
     })
 }
+
+/// What lets everybody call a function's URL.
+const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunctionUrl","Resource":"*",
+     "Condition":{"StringEquals":{"lambda:FunctionUrlAuthType":"NONE"}}},
+    {"Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunction","Resource":"*",
+     "Condition":{"Bool":{"lambda:InvokedViaFunctionUrl":"true"}}}]}"#;
 
 fn with_functions() -> Api {
     let routes = ["GET /users/{userId}"];
@@ -22,8 +29,73 @@ fn with_functions() -> Api {
             function("hello", json!({ "id": "hello1", "authType": "NONE" })),
             function("users", json!({ "id": "users1", "authType": "NONE", "routes": routes })),
             function("secret", json!({ "id": "secret1", "authType": "AWS_IAM" })),
+            with_policy(function("closed", json!({ "id": "closed1", "authType": "NONE" })), None),
+            with_policy(
+                function("half", json!({ "id": "half1", "authType": "NONE" })),
+                Some(&OPEN.replace("lambda:InvokeFunction\"", "lambda:GetFunction\"")),
+            ),
+            with_policy(
+                function("denied", json!({ "id": "denied1", "authType": "AWS_IAM" })),
+                Some(&OPEN.replacen("Allow", "Deny", 1).replacen("NONE", "AWS_IAM", 1)),
+            ),
+            function(
+                "shared",
+                json!({ "id": "shared1", "authType": "NONE", "cors": { "allowOrigins": ["https://a.test"], "allowMethods": ["GET"] } }),
+            ),
         ],
     )
+}
+
+fn with_policy(mut function: Value, policy: Option<&str>) -> Value {
+    function["spec"]["policy"] = json!(policy);
+    function
+}
+
+#[tokio::test]
+async fn without_a_policy_that_lets_everybody_call_nobody_may() {
+    let house = House::open(&with_functions()).await;
+    for id in ["closed1", "half1", "secret1", "denied1"] {
+        let got = house.get(&format!("{id}.lambda-url.us-east-1.localhost"), "/").await;
+        assert!(
+            got.starts_with("HTTP/1.1 403") && got.ends_with(r#"{"Message":"Forbidden"}"#),
+            "{id}: {got}"
+        );
+        assert!(got.contains("x-amzn-errortype: AccessDeniedException"), "{id}: {got}");
+    }
+    assert!(house.functions.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_alias_has_a_url_and_a_policy_of_its_own() {
+    let resource = "arn:aws:lambda:us-east-1:000000000000:function:closed:live";
+    let alias = json!({
+        "apiVersion": "dory.dev/v1", "kind": "FunctionAlias",
+        "metadata": { "name": "closed.live", "namespace": "default", "uid": "alias", "resourceVersion": "1" },
+        "spec": {
+            "functionName": "closed", "name": "live", "functionVersion": "1",
+            "url": { "id": "live1", "authType": "NONE" }, "policy": OPEN.replace("\"Resource\":\"*\"", &format!("\"Resource\":\"{resource}\"")),
+        },
+    });
+    let house = House::open(&with_functions().with("functionaliases", vec![alias])).await;
+    let got = house.get("live1.lambda-url.us-east-1.localhost", "/").await;
+    assert!(got.starts_with("HTTP/1.1 200"), "{got}");
+    let invocation = house.functions.seen.lock().unwrap().pop().unwrap();
+    assert_eq!((invocation.name.as_str(), invocation.qualifier.as_deref()), ("closed", Some("live")));
+}
+
+#[tokio::test]
+async fn browsers_are_told_what_they_may_do() {
+    let house = House::open(&with_functions()).await;
+    let host = "shared1.lambda-url.us-east-1.localhost";
+    let ask = format!(
+        "OPTIONS / HTTP/1.1\r\nHost: {host}\r\nOrigin: https://a.test\r\nAccess-Control-Request-Method: GET"
+    );
+    let got = house.ask(&ask, "").await;
+    assert!(got.starts_with("HTTP/1.1 200") && got.contains("access-control-allow-methods: GET"), "{got}");
+    assert!(house.functions.seen.lock().unwrap().is_empty());
+    let got = house.ask(&format!("GET / HTTP/1.1\r\nHost: {host}\r\nOrigin: https://a.test"), "").await;
+    assert!(got.contains("access-control-allow-origin: https://a.test"), "{got}");
+    assert_eq!(house.functions.seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

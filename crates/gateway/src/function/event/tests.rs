@@ -103,10 +103,15 @@ fn bodies_are_text_or_base64_by_their_type() {
 
 #[test]
 fn a_signed_request_tells_who() {
-    let caller = Caller { access_key: "AKIA1".to_owned() };
+    let arn = "arn:aws:sts::000000000000:assumed-role/worker/ada".to_owned();
+    let caller = Caller { access_key: "ASIA1".to_owned(), arn: arn.clone(), id: "AROA1:ada".to_owned() };
     let event = build(Request::get("/"), b"", Some(&caller));
     assert_eq!(event["requestContext"]["accountId"], "000000000000");
-    assert_eq!(event["requestContext"]["authorizer"]["iam"]["accessKey"], "AKIA1");
+    let iam = json!({
+        "accessKey": "ASIA1", "accountId": "000000000000", "callerId": "AROA1:ada", "cognitoIdentity": null,
+        "principalOrgId": null, "userArn": arn, "userId": "AROA1:ada",
+    });
+    assert_eq!(event["requestContext"]["authorizer"]["iam"], iam);
     assert_eq!(
         event["requestContext"]["domainName"], "abc123.lambda-url.us-east-1.localhost",
         "asked by path"
