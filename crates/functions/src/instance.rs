@@ -76,7 +76,7 @@ enum State {
     },
     Busy(Active),
     /// It has answered and not asked for the next event yet.
-    Finished,
+    Finished(Instant),
     Gone,
 }
 
@@ -84,6 +84,8 @@ enum State {
 struct Active {
     request_id: String,
     caller: Caller,
+    /// Its answer broke off, and the reason is not known yet.
+    broken: bool,
     started: Instant,
     /// How long the instance took to start, when this is its first invocation.
     init: Option<Duration>,
@@ -93,6 +95,8 @@ pub(crate) struct Instance {
     pub(crate) id: String,
     version: String,
     memory_mb: u32,
+    /// How long an invocation may take, what the runtime does between two of them included.
+    timeout: Duration,
     sandbox: Arc<dyn Sandbox>,
     journal: Journal,
     logging: Logging,
@@ -113,6 +117,7 @@ pub(crate) struct Instance {
 impl Instance {
     /// The runtime asks for an event. The first time this also says that it is ready.
     pub(crate) async fn next(self: &Arc<Self>) -> Result<Work, Refusal> {
+        self.settle_broken();
         let (next, work) = oneshot::channel();
         let first = {
             let mut state = self.lock();
@@ -133,12 +138,12 @@ impl Instance {
                     }
                     Some(true)
                 }
-                State::Finished if Instant::now() >= self.rotate_at => {
+                State::Finished(_) if Instant::now() >= self.rotate_at => {
                     *state = State::Gone;
                     self.end();
                     return Err(Refusal::Stopping);
                 }
-                State::Finished => Some(false),
+                State::Finished(_) => Some(false),
                 // The runtime lost its connection and asks again.
                 State::Idle { .. } => None,
                 State::Busy(_) => return Err(Refusal::State),
@@ -160,7 +165,7 @@ impl Instance {
     /// Hands an event in. Gives it back when the instance cannot take it after all.
     pub(crate) fn dispatch(&self, work: Work, tail: bool, caller: Caller) -> Result<(), Box<Rejected>> {
         let mut state = self.lock();
-        let (next, frozen) = match std::mem::replace(&mut *state, State::Finished) {
+        let (next, frozen) = match std::mem::replace(&mut *state, State::Finished(Instant::now())) {
             State::Idle { next, frozen, .. } if !next.is_closed() => (next, frozen),
             State::Idle { .. } => return Err(Box::new(Rejected { work, caller })),
             other => {
@@ -174,10 +179,10 @@ impl Instance {
         self.journal.begin(tail, &report::start(&self.logging, &work.request_id, &self.version));
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
         let request_id = work.request_id.clone();
-        *state = State::Busy(Active { request_id, caller, started: Instant::now(), init });
+        *state = State::Busy(Active { request_id, caller, broken: false, started: Instant::now(), init });
         match next.send(work) {
             Ok(()) => Ok(()),
-            Err(work) => match std::mem::replace(&mut *state, State::Finished) {
+            Err(work) => match std::mem::replace(&mut *state, State::Finished(Instant::now())) {
                 State::Busy(active) => Err(Box::new(Rejected { work, caller: active.caller })),
                 // The lock was held all along.
                 _ => Ok(()),
@@ -212,7 +217,7 @@ impl Instance {
                 drop(ready.send(Err(InitFailure::Fault(Fault::Exit(exit)))));
             }
             State::Busy(active) => self.finish_with(active, &Fault::Exit(exit)),
-            State::Starting(None) | State::Idle { .. } | State::Finished | State::Gone => {}
+            State::Starting(None) | State::Idle { .. } | State::Finished(_) | State::Gone => {}
         }
     }
 

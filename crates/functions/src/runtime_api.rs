@@ -23,20 +23,29 @@ enum Call<'a> {
     Response(&'a str),
     Error(&'a str),
     InitError,
+    Restore,
+    Ping,
     Unknown,
 }
 
 /// Connections from one sandbox at a time; a runtime needs one.
 const CONNECTIONS_MAX: usize = 16;
 
+/// Line and headers of one call: an error may come with its X-Ray cause in a header, of up to 1 MiB.
+const HEAD_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
+
 const VERSION: &str = "/2018-06-01/runtime/";
 
 fn read_call<'a>(method: &Method, path: &'a str) -> Call<'a> {
+    if (method, path) == (&Method::GET, "/2018-06-01/ping") {
+        return Call::Ping;
+    }
     let Some(path) = path.strip_prefix(VERSION) else { return Call::Unknown };
     let invocation = path.strip_prefix("invocation/").and_then(|rest| rest.split_once('/'));
     match (method, path, invocation) {
         (&Method::GET, "invocation/next", _) => Call::Next,
         (&Method::POST, "init/error", _) => Call::InitError,
+        (&Method::GET, "restore/next", _) | (&Method::POST, "restore/error", _) => Call::Restore,
         (&Method::POST, _, Some((id, "response"))) => Call::Response(id),
         (&Method::POST, _, Some((id, "error"))) => Call::Error(id),
         _ => Call::Unknown,
@@ -74,7 +83,8 @@ async fn connection(stream: TcpStream, instance: Arc<Instance>) {
         async move { Ok::<_, Infallible>(answer(request, &instance).await) }
     });
     // An error here is a runtime that went away, which its exit tells too.
-    drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+    let mut http = hyper::server::conn::http1::Builder::new();
+    drop(http.max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(stream), service).await);
 }
 
 async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Response<Full<Bytes>> {
@@ -93,6 +103,15 @@ async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Respons
             Some(payload) => accepted(instance.init_failed(payload, &error_type(&parts.headers))),
             None => refuse(StatusCode::BAD_REQUEST, "InvalidErrorShape", "The error document cannot be read"),
         },
+        Call::Ping => {
+            let mut pong = Response::new(Full::new(Bytes::from_static(b"pong")));
+            pong.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
+            pong
+        }
+        Call::Restore => {
+            let reason = "Nothing was restored here: this instance is initialized by running it (on-demand)";
+            refuse(StatusCode::FORBIDDEN, "InvalidStateTransition", reason)
+        }
         Call::Unknown => {
             refuse(StatusCode::NOT_FOUND, "NotFound", "No such call in the Runtime API 2018-06-01")
         }
@@ -169,6 +188,8 @@ mod tests {
         assert_eq!(call(&Method::POST, "/2018-06-01/runtime/invocation/8f5/error"), Call::Error("8f5"));
         assert_eq!(call(&Method::POST, "/2018-06-01/runtime/init/error"), Call::InitError);
         assert_eq!(call(&Method::POST, "/2018-06-01/runtime/invocation/next"), Call::Unknown);
+        assert_eq!(call(&Method::GET, "/2018-06-01/runtime/restore/next"), Call::Restore);
+        assert_eq!(call(&Method::GET, "/2018-06-01/ping"), Call::Ping);
         assert_eq!(call(&Method::GET, "/2020-01-01/extension/register"), Call::Unknown);
     }
 }

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::report::Status;
 use crate::streaming::{CHUNKS_MAX, Opened};
 use bytes::Bytes;
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
 /// What an invocation has to say.
@@ -113,13 +114,32 @@ impl Instance {
         Ok(())
     }
 
-    /// Whether this invocation is still in work.
-    pub(crate) fn is_busy_with(&self, id: &str) -> bool {
-        matches!(&*self.lock(), State::Busy(active) if active.request_id == id)
+    /// The answer to this invocation has broken off: either the process is ending, or it will go on with the next one.
+    /// Whether that is still to be seen.
+    pub(crate) fn note_broken(&self, id: &str) -> bool {
+        match &mut *self.lock() {
+            State::Busy(active) if active.request_id == id => {
+                active.broken = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The runtime lives: what broke off was its answer alone.
+    pub(super) fn settle_broken(&self) {
+        let broken = match &*self.lock() {
+            State::Busy(active) if active.broken => Some(active.request_id.clone()),
+            _ => None,
+        };
+        if let Some(id) = broken {
+            // Refused when it has ended at this very moment, by its time limit.
+            let _ = self.reject_answer(&id, &Fault::Truncated);
+        }
     }
 
     fn take_answered(&self, id: &str) -> Result<Active, Refusal> {
-        let active = self.take_active(id, State::Finished)?;
+        let active = self.take_active(id, State::Finished(Instant::now()))?;
         self.note_finished();
         Ok(active)
     }

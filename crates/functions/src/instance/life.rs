@@ -41,6 +41,8 @@ enum Rest {
     Wait,
     FreezeAt(Instant),
     StopAt(Instant),
+    /// See whether it still has not asked for its next event.
+    LookAt(Instant),
     End,
 }
 
@@ -71,6 +73,7 @@ impl Instance {
             id,
             version: definition.version.clone(),
             memory_mb: definition.revision.memory_mb,
+            timeout: definition.revision.timeout,
             sandbox,
             journal,
             logging,
@@ -120,7 +123,7 @@ impl Instance {
         loop {
             let rest = self.rest(keep_alive);
             let timer = match rest {
-                Rest::FreezeAt(at) | Rest::StopAt(at) => Some(at),
+                Rest::FreezeAt(at) | Rest::StopAt(at) | Rest::LookAt(at) => Some(at),
                 Rest::Wait => None,
                 Rest::End => break,
             };
@@ -156,7 +159,10 @@ impl Instance {
                 Rest::StopAt((*since + keep_alive).min(self.rotate_at))
             }
             State::Idle { since, .. } => Rest::FreezeAt(*since + FREEZE_AFTER.min(keep_alive)),
-            State::Starting(_) | State::Busy(_) | State::Finished => Rest::Wait,
+            // Nobody waits any more for one that has answered, so what it still does needs an end of its own.
+            State::Finished(answered) => Rest::LookAt(*answered + self.timeout),
+            State::Busy(_) => Rest::LookAt(Instant::now() + self.timeout),
+            State::Starting(_) => Rest::Wait,
         };
         if matches!(rest, Rest::FreezeAt(_)) {
             self.unminded.store(false, Ordering::Release);
@@ -179,6 +185,18 @@ impl Instance {
             Rest::StopAt(at) => {
                 let due = matches!(&*self.lock(), State::Idle { frozen: true, .. }) && *at <= Instant::now();
                 if due && self.pool.upgrade().is_none_or(|pool| pool.withdraw(&self.id)) {
+                    self.stop();
+                }
+            }
+            Rest::LookAt(_) => {
+                let timeout = self.timeout;
+                let late =
+                    matches!(&*self.lock(), State::Finished(answered) if answered.elapsed() >= timeout);
+                if late {
+                    tracing::info!(
+                        instance = self.id,
+                        "a runtime answered and did not come back; it is stopped"
+                    );
                     self.stop();
                 }
             }

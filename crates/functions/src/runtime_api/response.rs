@@ -21,7 +21,7 @@ const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
 /// A connection that breaks mostly means that the process has ended; that is told within this, and says more.
-const EXIT_GRACE: Duration = Duration::from_millis(200);
+const EXIT_GRACE: Duration = Duration::from_secs(2);
 
 /// What a runtime sends beyond its limit is thrown away, so that it comes to read the refusal; but not for ever.
 const SURPLUS_BYTES_MAX: usize = STREAM_BYTES_MAX;
@@ -78,8 +78,8 @@ pub(super) async fn receive(
         },
         Ending::Truncated => {
             let told = Instant::now();
-            while told.elapsed() < EXIT_GRACE && instance.is_busy_with(id) {
-                tokio::time::sleep(EXIT_GRACE / 20).await;
+            while told.elapsed() < EXIT_GRACE && instance.note_broken(id) {
+                tokio::time::sleep(EXIT_GRACE / 200).await;
             }
             // Refused when the end of the process has told it already.
             let _ = instance.reject_answer(id, &Fault::Truncated);

@@ -166,6 +166,7 @@ function logThrown(title, thrown) {
 // ---- Streamed responses.
 
 const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
+const TRAILER_LENGTH_MAX = 10000;
 const HIGH_WATER_MARK = Symbol.for("aws.lambda.runtime.handler.streaming.highWaterMark");
 
 if (!["1", "true"].includes(env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA)) {
@@ -244,7 +245,11 @@ function responseStream(id, highWaterMark) {
     contentType = type;
   };
   const fail = (thrown) => new Promise((resolve) => {
-    const document = describe(thrown);
+    let document = describe(thrown);
+    // All trailers together may have 16 KB.
+    if (Buffer.byteLength(JSON.stringify(document)) > TRAILER_LENGTH_MAX) {
+      document = { ...document, errorMessage: document.errorMessage.slice(0, TRAILER_LENGTH_MAX / 8), trace: [] };
+    }
     trailers = `Lambda-Runtime-Function-Error-Type: ${document.errorType.replace(/[^ -~]/g, "?")}\r\n` +
       `Lambda-Runtime-Function-Error-Body: ${Buffer.from(JSON.stringify(document)).toString("base64")}\r\n`;
     stream.on("error", () => resolve());
