@@ -92,3 +92,33 @@ def test_what_was_metered_survives_a_kill(make_platform):
     client = own.boto3("lambda")
     client.invoke(FunctionName="kept", Payload="{}")
     assert function_bill(own, "kept")["invocations"] == 3
+
+
+def test_top_shows_what_is_used_now(platform, awslambda, namespace):
+    platform.apply(deployment("seen", replicas=1), "-n", namespace)
+    platform.kubectl("rollout", "status", "deployment/seen", "-n", namespace)
+    awslambda.create_function(FunctionName="busy-now", Runtime=python_runtime(), Role=ROLE, Handler="main.handler",
+                              Code={"ZipFile": zipped(main__py=CODE)})
+    awslambda.invoke(FunctionName="busy-now", Payload="{}")
+    shown = json.loads(platform.run("top", "-o", "json").stdout)
+    assert shown["nodes"][0]["memoryBytes"] > 1e6 and shown["nodes"][0]["cpuMilli"] > 0
+    assert [one["memoryBytes"] > 0 for one in shown["pods"] if one["namespace"] == namespace] == [True]
+    assert [one["name"] for one in shown["functions"]].count("busy-now") == 1
+    text = platform.run("top").stdout
+    assert "NODE" in text and f"{namespace}/seen-" in text and "busy-now" in text
+    awslambda.delete_function(FunctionName="busy-now")
+
+
+def test_kubectl_top(platform, namespace):
+    platform.apply(deployment("measured", replicas=1), "-n", namespace)
+    platform.kubectl("rollout", "status", "deployment/measured", "-n", namespace)
+    pods = platform.kubectl("top", "pods", "-n", namespace, "-l", "app=measured", "--containers").stdout
+    assert "measured-" in pods and " api " in pods
+    assert "No resources found" in platform.kubectl("top", "pods", "-n", namespace, "-l", "app=other").stderr
+    nodes = platform.kubectl("top", "nodes").stdout.splitlines()
+    assert nodes[0].split()[:2] == ["NAME", "CPU(cores)"] and "%" in nodes[1]
+    name = platform.get("pods", "-n", namespace)["items"][0]["metadata"]["name"]
+    one = json.loads(platform.kubectl("get", "--raw", f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/{name}").stdout)
+    assert one["kind"] == "PodMetrics" and one["containers"][0]["usage"]["memory"].endswith("Ki")
+    missing = platform.kubectl("get", "--raw", f"/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/nobody", check=False)
+    assert "NotFound" in missing.stderr

@@ -225,10 +225,7 @@ def test_tail_follows(platform, function):
     call = function()
     call("from before")
     group = f"/aws/lambda/{call.name}"
-    once = subprocess.run([*tail, group, "--since", "10m", "--format", "short"], capture_output=True,
-                          text=True, env=platform.environment, timeout=60)
-    assert re.search(r"^\S+ from before$", once.stdout, re.M), once.stderr
-    follow = subprocess.Popen([*tail, group, "--follow", "--since", "10m"], text=True,
+    follow = subprocess.Popen([*tail, group, "--follow", "--since", "10m", "--format", "short"], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                               env={**platform.environment, "PYTHONUNBUFFERED": "1"})
     lines = []
@@ -240,4 +237,53 @@ def test_tail_follows(platform, function):
     finally:
         follow.terminate()
         follow.wait()
+    assert [line.split(" ", 1)[1] for line in lines if "from before" in line] == ["from before\n"]
     assert sum("while it follows" in line for line in lines) == 1
+
+
+def lines_of(client, name):
+    return [json.loads(text) for text in messages(client, name) if text.startswith("{") and '"type"' not in text]
+
+
+def test_python_logs_json(platform, client):
+    awslambda = platform.boto3("lambda")
+    code = """
+import logging
+log = logging.getLogger("mine")
+def handler(event, context):
+    log.info("quiet")
+    log.warning("loud %s", 1, extra={"order": 7})
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        log.exception("caught")
+    raise ValueError("not caught")
+"""
+    awslambda.create_function(FunctionName="logs-json-python", Runtime=python_runtime(), Role=ROLE, Handler="main.handler",
+                              Code={"ZipFile": zipped(main__py=code)},
+                              LoggingConfig={"LogFormat": "JSON", "ApplicationLogLevel": "WARN"})
+    awslambda.invoke(FunctionName="logs-json-python")
+    warned, caught, thrown = lines_of(client, "logs-json-python")
+    assert (warned["level"], warned["message"], warned["logger"], warned["order"]) == ("WARNING", "loud 1", "mine", 7)
+    assert len(warned["requestId"]) == 36
+    assert (caught["message"], caught["errorType"]) == ("caught", "ZeroDivisionError") and caught["stackTrace"]
+    assert (thrown["log_level"], thrown["errorType"], thrown["errorMessage"]) == ("ERROR", "ValueError", "not caught")
+    awslambda.delete_function(FunctionName="logs-json-python")
+
+
+def test_node_logs_json(platform, client):
+    awslambda = platform.boto3("lambda")
+    code = """exports.handler = async () => {
+      console.debug("quiet"); console.info({ order: 7 }); console.warn("loud %s", 1);
+      console.error("failed", new RangeError("too far")); throw new TypeError("not caught"); };"""
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip().lstrip("v").split(".")[0]
+    awslambda.create_function(FunctionName="logs-json-node", Runtime=f"nodejs{node or 22}.x", Role=ROLE,
+                              Handler="index.handler", Code={"ZipFile": zipped(index__js=code)},
+                              LoggingConfig={"LogFormat": "JSON"})
+    awslambda.invoke(FunctionName="logs-json-node")
+    info, warn, error, thrown = lines_of(client, "logs-json-node")
+    assert (info["level"], info["message"]) == ("INFO", {"order": 7}) and len(info["requestId"]) == 36
+    assert (warn["level"], warn["message"]) == ("WARN", "loud 1")
+    assert error["message"].startswith("failed RangeError: too far") and error["errorType"] == "RangeError"
+    assert thrown["level"] == "ERROR" and "not caught" in json.dumps(thrown)
+    awslambda.delete_function(FunctionName="logs-json-node")

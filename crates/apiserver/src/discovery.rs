@@ -1,7 +1,7 @@
 //! Discovery: which groups, versions and resources there are, in the old form (one document per group and version)
 //! and the aggregated one. Made of the kinds table and the reviews; the same for every caller.
 
-use crate::{answer, answer::Reply, call::Call, media, review};
+use crate::{answer, answer::Reply, call::Call, media, review, usage};
 use http::StatusCode;
 use object::{Kind, Status};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn groups() -> Vec<(&'static str, &'static str)> {
     let mut groups: Vec<(&str, &str)> = Vec::new();
     let kinds = object::kinds().iter().map(|kind| (kind.group, kind.version));
     let reviews = review::REVIEWS.iter().map(|review| (review.group, "v1"));
-    for group in kinds.chain(reviews) {
+    for group in kinds.chain(reviews).chain([(usage::GROUP, usage::VERSION)]) {
         if !groups.contains(&group) {
             groups.push(group);
         }
@@ -73,13 +73,18 @@ fn resources(call: &Call, group: &str, version: &str) -> Reply {
     let kinds: Vec<&Kind> = kinds_of(group, version).collect();
     let reviews: Vec<&review::Review> =
         review::REVIEWS.iter().filter(|own| own.group == group && version == "v1").collect();
-    if kinds.is_empty() && reviews.is_empty() {
+    let measured =
+        if (group, version) == (usage::GROUP, usage::VERSION) { &usage::RESOURCES[..] } else { &[] };
+    if kinds.is_empty() && reviews.is_empty() && measured.is_empty() {
         return Err(Status::no_such_resource());
     }
     let mut list: Vec<Value> = kinds.into_iter().flat_map(entries).collect();
     list.extend(reviews.into_iter().map(|own| {
         json!({"name": own.plural, "singularName": own.kind.to_lowercase(), "namespaced": own.namespaced,
             "kind": own.kind, "verbs": ["create"]})
+    }));
+    list.extend(measured.iter().map(|(plural, kind, namespaced)| {
+        json!({"name": plural, "singularName": "", "namespaced": namespaced, "kind": kind, "verbs": ["get", "list"]})
     }));
     let name = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let value =
@@ -127,6 +132,12 @@ fn group_list(wanted: impl Fn(&str) -> bool) -> Value {
                     "scope": scope(own.namespaced), "singularResource": own.kind.to_lowercase(),
                     "verbs": ["create"]})
             }));
+            if group == usage::GROUP {
+                resources.extend(usage::RESOURCES.iter().map(|(plural, kind, namespaced)| {
+                    json!({"resource": plural, "responseKind": kind_of(group, version, kind),
+                        "scope": scope(*namespaced), "singularResource": "", "verbs": ["get", "list"]})
+                }));
+            }
             let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
             json!({"metadata": metadata,
                 "versions": [{"version": version, "resources": resources, "freshness": "Current"}]})

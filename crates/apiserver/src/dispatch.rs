@@ -5,7 +5,7 @@ use crate::{
     api::Api,
     attributes::Attributes,
     call::{Call, Target},
-    discovery, health, metrics, openapi, review, subresource,
+    discovery, health, metrics, openapi, review, subresource, usage,
     verb::{create, delete, list, patch, update, watch},
 };
 use http::{StatusCode, request::Parts};
@@ -25,6 +25,9 @@ pub(crate) async fn dispatch(api: &Api, call: &Call, parts: Parts, body: Body) -
     if let Some(review) = review::find(&call.attributes) {
         let body = answer::read(body).await?;
         return review::answer(api, call, review, &body);
+    }
+    if call.attributes.group == usage::GROUP {
+        return usage::answer(api, call).await;
     }
     let target = target(api, &call.attributes)?;
     if !call.attributes.subresource.is_empty() {

@@ -35,6 +35,7 @@ mod shape;
 mod subresource;
 mod token;
 mod upkeep;
+mod usage;
 mod verb;
 
 pub use answer::{Body, BoxError, full};

@@ -23,6 +23,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         (&Method::GET, ["functions", name, "log"]) => log(door, call, name),
         (&Method::GET, ["usage"]) => Ok(usage(door)),
         (&Method::GET, ["functions", name, "cold-start"]) => cold_start(door, name),
+        (&Method::GET, ["top"]) => Ok(top(door).await),
         _ => Err(Fault::unknown_operation(format!("There is nothing at {}", call.parts.uri.path()))),
     }
 }
@@ -32,6 +33,19 @@ fn usage(door: &Door) -> Reply {
     let now = Timestamp::now();
     let usage = door.config.functions.meter().usage(now);
     reply::json(200, &json!({ "usage": usage, "nowMs": now.as_millisecond() }))
+}
+
+/// What functions do now.
+async fn top(door: &Door) -> Reply {
+    let functions = door.config.functions.now().await;
+    let shown = functions.iter().map(|one| {
+        json!({
+            "namespace": one.namespace, "function": one.function, "instances": one.instances, "idle": one.idle,
+            "cpuNanos": one.cpu_nanos, "memoryBytes": one.memory_bytes, "invocations": one.invocations,
+        })
+    });
+    let shown: Vec<serde_json::Value> = shown.collect();
+    reply::json(200, &json!({ "functions": shown, "nowMs": Timestamp::now().as_millisecond() }))
 }
 
 async fn code(door: &Door, sha256: &str) -> Result<Reply, Fault> {

@@ -30,6 +30,8 @@ pub enum Command {
     Deploy(Deploy),
     /// Print the logs of a function, or of a pod or deployment
     Logs(Logs),
+    /// Show what nodes, pods and functions use now
+    Top(Top),
     /// Show what each workload costs as it is, and what it would cost always-on or on demand
     Cost(Cost),
     /// Show where the time of a function's last cold start went
@@ -137,6 +139,14 @@ pub struct Logs {
     /// Namespace of the function or workload
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
+}
+
+/// `dory top`
+#[derive(ClapArgs, Debug)]
+pub struct Top {
+    /// Print JSON in place of tables
+    #[arg(long, short, value_enum)]
+    pub output: Option<Output>,
 }
 
 /// `dory cost`

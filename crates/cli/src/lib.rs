@@ -20,9 +20,10 @@ mod platform;
 mod size;
 mod status;
 mod table;
+mod top;
 mod trace;
 
-pub use args::{Args, Command, Cost, Deploy, Down, Image, Logs, Up};
+pub use args::{Args, Command, Cost, Deploy, Down, Image, Logs, Top, Up};
 pub use platform::{ENDPOINTS_FILE, Endpoints, Platform};
 pub use size::bytes as format_bytes;
 
@@ -46,6 +47,11 @@ pub async fn trace_cold_start(platform: &Platform, function: &str) -> Result<()>
 /// `dory status`
 pub async fn status(platform: &Platform, pid: Option<i32>) -> Result<()> {
     status::run(platform, pid).await
+}
+
+/// `dory top`
+pub async fn top(platform: &Platform, options: &Top) -> Result<()> {
+    top::run(platform, options).await
 }
 
 /// `dory cost`

@@ -58,6 +58,7 @@ fn run(arguments: Args) -> Result<()> {
         Command::Status => in_runtime(cli::status(&platform, data.holder()?)),
         Command::Env => cli::env(&platform),
         Command::Deploy(options) => in_runtime(cli::deploy(&platform, &options)),
+        Command::Top(options) => in_runtime(cli::top(&platform, &options)),
         Command::Cost(options) => in_runtime(cli::cost(&platform, &options)),
         Command::Logs(options) => in_runtime(cli::logs(&platform, &options)),
         Command::TraceColdStart { function } => in_runtime(cli::trace_cold_start(&platform, &function)),

@@ -19,6 +19,7 @@ use crate::logging::default_group;
 use crate::logs::{GroupError, LogQuery, Logs};
 use crate::machine::Machine;
 use crate::metering::Metering;
+use crate::pool::Pool;
 use crate::preboot::Stock;
 use crate::report::{self, Report, Status};
 use crate::runtimes::{RuntimeError, Runtimes};
@@ -267,6 +268,11 @@ impl Functions {
             name: definition.name.clone(),
             signed: definition.url.as_ref().is_some_and(|url| url.signed),
         })
+    }
+
+    /// The pools of all functions.
+    pub(crate) fn pools(&self) -> Vec<Arc<Pool>> {
+        self.catalog.pools()
     }
 
     /// Running instances, over all functions.

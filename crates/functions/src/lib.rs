@@ -60,6 +60,7 @@ pub use logs::{
     EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
     Streams,
 };
+pub use metering::FunctionNow;
 pub use role::{DEFAULT_ROLE, iam_id, role_name};
 pub use runtimes::{RUNTIMES, RuntimeError};
 pub use sandboxes::{Sandbox, Sandboxes, Spec, StartError};

@@ -94,7 +94,8 @@ impl Logging {
         }
         #[derive(Deserialize)]
         struct Line {
-            #[serde(default)]
+            /// `log_level` is how the Python runtime spells it for errors that nobody caught.
+            #[serde(default, alias = "log_level")]
             level: Value,
         }
         let level = match line.trim_ascii_start().first() {
@@ -136,6 +137,7 @@ mod tests {
         let json = read(json!({"format": "JSON", "applicationLogLevel": "WARN"}));
         assert!(json.keeps(br#"{"level": "error", "msg": 1}"#));
         assert!(json.keeps(br#"{"level": "WARNING"}"#));
+        assert!(json.keeps(br#"{"log_level": "ERROR"}"#));
         for dropped in
             [r#"{"level":"debug"}"#, "plain", r#"{"level":"NOTICE"}"#, r#"{"level":3}"#, "{broken", ""]
         {

@@ -165,6 +165,11 @@ impl Sandbox for Process {
         })
     }
 
+    /// A plain process has no control group that counts.
+    fn usage(&self) -> sandbox::Usage {
+        sandbox::Usage::default()
+    }
+
     fn memory_peak_bytes(&self) -> u64 {
         0
     }

@@ -6,6 +6,7 @@ use crate::catalog::Function;
 use crate::machine::Machine;
 use jiff::Timestamp;
 use meter::{Invoked, Meter};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -67,7 +68,62 @@ impl Machine {
     }
 }
 
+/// What a function does now, all its versions together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FunctionNow {
+    /// Of its object.
+    pub namespace: String,
+    /// As AWS clients know it.
+    pub function: String,
+    /// Instances that live.
+    pub instances: usize,
+    /// Those of them that wait for an event.
+    pub idle: usize,
+    /// CPU time that the living ones have used, in nanoseconds.
+    pub cpu_nanos: u64,
+    /// Memory that they hold.
+    pub memory_bytes: u64,
+    /// Invocations since it is metered.
+    pub invocations: u64,
+}
+
 impl Functions {
+    /// What the functions that have instances or ever ran do now. Reads control groups.
+    pub async fn now(&self) -> Vec<FunctionNow> {
+        let (pools, machine) = (self.pools(), self.machine.clone());
+        let read = move || {
+            let mut all: BTreeMap<(String, String), FunctionNow> = BTreeMap::new();
+            let mut of = |namespace: &str, function: &str, change: &dyn Fn(&mut FunctionNow)| {
+                let now =
+                    all.entry((namespace.to_owned(), function.to_owned())).or_insert_with(|| FunctionNow {
+                        namespace: namespace.to_owned(),
+                        function: function.to_owned(),
+                        ..FunctionNow::default()
+                    });
+                change(now);
+            };
+            for pool in &pools {
+                let usage: Vec<sandbox::Usage> = pool.instances().iter().map(|one| one.usage()).collect();
+                of(&pool.definition.namespace, &pool.definition.name, &|now| {
+                    now.instances += usage.len();
+                    now.idle += pool.idle();
+                    now.cpu_nanos += usage.iter().map(|one| one.cpu_nanos).sum::<u64>();
+                    now.memory_bytes += usage.iter().map(|one| one.memory_working_set_bytes).sum::<u64>();
+                });
+            }
+            let usage = machine.metering.meter.usage(Timestamp::now());
+            // A function that is gone does nothing any more.
+            for one in usage.functions.iter().filter(|one| one.invocations > 0) {
+                let known = pools.iter().map(|pool| &pool.definition);
+                if known.clone().any(|known| known.namespace == one.namespace && known.name == one.function) {
+                    of(&one.namespace, &one.function, &|now| now.invocations += one.invocations);
+                }
+            }
+            all.into_values().collect()
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    }
+
     /// Appends counters and gauges of functions in the Prometheus text format.
     pub fn write_metrics(&self, text: &mut String) {
         let metering = &self.machine.metering;

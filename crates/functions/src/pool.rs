@@ -185,6 +185,11 @@ impl Pool {
         self.lock().live.len()
     }
 
+    /// Those themselves.
+    pub(crate) fn instances(&self) -> Vec<Arc<Instance>> {
+        self.lock().live.values().cloned().collect()
+    }
+
     /// Instances that wait for an event.
     pub(crate) fn idle(&self) -> usize {
         self.lock().idle.len()

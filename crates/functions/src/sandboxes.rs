@@ -44,6 +44,8 @@ pub trait Sandbox: Send + Sync + 'static {
     fn kill(&self) -> BoxFuture<'_, ()>;
     /// The most memory that was ever in use inside, in bytes.
     fn memory_peak_bytes(&self) -> u64;
+    /// What runs inside uses so much now; nothing where that is not counted.
+    fn usage(&self) -> sandbox::Usage;
 }
 
 /// What to start.
@@ -206,6 +208,10 @@ impl Sandbox for Instance {
 
     fn memory_peak_bytes(&self) -> u64 {
         Instance::memory_peak_bytes(self)
+    }
+
+    fn usage(&self) -> sandbox::Usage {
+        Instance::usage(self)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::pod::ground::Ground;
 use crate::pod::mailbox::{Mailbox, News};
 use crate::pod::task::{Task, View, uid};
 use crate::runtime::Sandbox;
+use crate::server::Samples;
 use crate::sources::{self, Kind, Name};
 use crate::volume;
 
@@ -42,6 +43,8 @@ pub(crate) struct Pods {
     /// Sandboxes of an earlier process that no task has taken yet, by uid.
     adopted: Mutex<BTreeMap<String, Arc<dyn Sandbox>>>,
     bugs: std::sync::atomic::AtomicU64,
+    /// The last look at what they use.
+    pub(crate) samples: Samples,
 }
 
 impl Pods {
@@ -53,6 +56,7 @@ impl Pods {
             tasks: TaskTracker::new(),
             adopted: Mutex::new(adopted),
             bugs: <_>::default(),
+            samples: Samples::default(),
         })
     }
 

@@ -10,6 +10,8 @@ mod spdy;
 mod stats;
 mod upgrade;
 
+pub(crate) use stats::Samples;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -118,6 +118,11 @@ impl Instance {
         }
     }
 
+    /// What it uses now; nothing once it has ended.
+    pub fn usage(&self) -> crate::Usage {
+        if self.end.borrow().is_some() { crate::Usage::default() } else { self.group.usage() }
+    }
+
     /// The most memory it ever used, in bytes; 0 where the kernel does not count it.
     pub fn memory_peak_bytes(&self) -> u64 {
         let ended = *self.end.borrow();

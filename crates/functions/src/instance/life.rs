@@ -99,6 +99,11 @@ impl Instance {
         self.journal.end_start(&report::init_failed(&self.logging, self.age(), phase, status))
     }
 
+    /// What it uses now.
+    pub(crate) fn usage(&self) -> sandbox::Usage {
+        self.sandbox.usage()
+    }
+
     /// How long it has existed.
     pub(crate) fn age(&self) -> Duration {
         self.born.elapsed()

@@ -100,9 +100,37 @@ function postError(target, thrown) {
 
 // ---- console: one line each, with time, request id and level, as the log processors of Lambda expect.
 
+const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
+
+// What is logged with LogFormat JSON: one value as it is, several as one text, and what is known of an error.
+function jsonLine(level, values) {
+  const line = { timestamp: new Date().toISOString(), level, requestId: globalThis[REQUEST_ID] };
+  const known = (error) => ({
+    errorType: error.name, errorMessage: error.message, stackTrace: String(error.stack).split("\n"), ...error,
+  });
+  const unfold = (_, value) => {
+    if (value instanceof Error) return known(value);
+    return typeof value === "bigint" ? String(value) : value;
+  };
+  if (values.length === 1) {
+    try {
+      return JSON.stringify({ ...line, message: values[0] }, unfold);
+    } catch {
+      // Such as an object that holds itself: as text, then.
+    }
+  }
+  const error = values.length > 1 && values.find((value) => value instanceof Error);
+  return JSON.stringify({ ...line, message: format(...values), ...(error ? known(error) : {}) }, unfold);
+}
+
 let format; // node:util is loaded by the first line
 function log(level, values) {
   format ??= require("node:util").format;
+  if (process.env.AWS_LAMBDA_LOG_FORMAT === "JSON") {
+    const least = LEVELS.indexOf(process.env.AWS_LAMBDA_LOG_LEVEL);
+    if (LEVELS.indexOf(level) >= least) process.stdout.write(`${jsonLine(level, values)}\n`);
+    return;
+  }
   const line = format(...values).replaceAll("\n", "\r");
   process.stdout.write(`${new Date().toISOString()}\t${globalThis[REQUEST_ID]}\t${level}\t${line}\n`);
 }
@@ -148,6 +176,7 @@ function describe(thrown) {
 
 // What the log gets: the same, and whatever else the error carries.
 function logThrown(title, thrown) {
+  if (process.env.AWS_LAMBDA_LOG_FORMAT === "JSON") return console.error(thrown);
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const unfold = (_, value) => {
     if (!(value instanceof Error)) return value;

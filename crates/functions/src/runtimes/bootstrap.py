@@ -273,8 +273,35 @@ def set_up_logging(logging):
         record.aws_request_id = request_id
         return True
 
+    class JsonFormatter(logging.Formatter):
+        """One object per record: what is known of it, its error, and what the function added."""
+
+        known = set(vars(logging.LogRecord("", 0, "", 0, "", None, None))) | {"aws_request_id", "message", "asctime"}
+
+        def format(self, record):
+            document = {
+                "timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ"),
+                "level": record.levelname,
+                "message": record.getMessage(),
+                "logger": record.name,
+            }
+            if record.exc_info and record.exc_info[1]:
+                error = describe(record.exc_info[1])
+                document.update({name: error[name] for name in ("stackTrace", "errorType", "errorMessage")})
+                document["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+            document["requestId"] = record.aws_request_id
+            document.update({name: value for name, value in vars(record).items() if name not in self.known})
+            return json_line(document)
+
     logging.Formatter.converter = time.gmtime
     handler = LambdaLoggerHandler()
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON":
+        handler.setFormatter(JsonFormatter())
+        handler.addFilter(name_request)
+        level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "INFO")
+        logging.getLogger().setLevel({"TRACE": 5, "FATAL": logging.CRITICAL}.get(level, level))
+        logging.getLogger().addHandler(handler)
+        return
     line = "[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n"
     handler.setFormatter(logging.Formatter(line, "%Y-%m-%dT%H:%M:%S"))
     handler.addFilter(name_request)
@@ -298,7 +325,17 @@ def describe(error, id=""):
     return {"errorMessage": str(error), "errorType": kind, "requestId": id, "stackTrace": trace}
 
 
+def json_line(document):
+    import json
+
+    return json.dumps(document, default=str, ensure_ascii=False) + "\n"
+
+
 def report(document):
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT") == "JSON":
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        sys.stdout.write(json_line({"timestamp": now, "log_level": "ERROR", **document}))
+        return
     first = f"[ERROR] {document['errorType']}"
     if document["errorMessage"]:
         first += f": {document['errorMessage']}"
