@@ -133,14 +133,27 @@ impl Meter {
         let dirty = Arc::new(AtomicBool::new(false));
         let (writer, flag) = (inner.clone(), dirty.clone());
         std::thread::Builder::new().name("meter".to_owned()).spawn(move || {
-            let mut history = Instant::now();
-            while woken.recv().is_ok() {
-                std::thread::sleep(WRITE_AFTER);
-                flag.store(false, Ordering::Release);
-                writer.write_ledger();
-                if history.elapsed() >= HISTORY_EVERY {
+            // When the history is due; not while it says all there is to say.
+            let mut due: Option<Instant> = None;
+            loop {
+                let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+                let woken = match left {
+                    Some(left) => woken.recv_timeout(left),
+                    None => woken.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+                };
+                match woken {
+                    Ok(()) => {
+                        std::thread::sleep(WRITE_AFTER);
+                        flag.store(false, Ordering::Release);
+                        writer.write_ledger();
+                        due.get_or_insert_with(|| Instant::now() + HISTORY_EVERY);
+                    }
+                    Err(mpsc::RecvTimeoutError::Timeout) => {}
+                    Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                }
+                if due.is_some_and(|due| due <= Instant::now()) {
                     writer.write_history();
-                    history = Instant::now();
+                    due = None;
                 }
             }
         })?;
