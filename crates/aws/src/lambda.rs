@@ -90,6 +90,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "PutResourcePolicy" => resource_policy::put(door, call, parameter(0)).await,
         "GetResourcePolicy" => resource_policy::get(door, parameter(0)).await,
         "DeleteResourcePolicy" => resource_policy::delete(door, call, parameter(0)).await,
+        "GetFunctionCodeSigningConfig" => read::get_code_signing(door, &name()?).await,
         "ListLayers" => layer::list_layers(door, call).await,
         "GetLayerVersionByArn" => layer::get_by_arn(door, call).await,
         layer if layer.contains("Layer") => layer::serve(door, call, &route).await,

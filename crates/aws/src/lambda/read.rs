@@ -45,6 +45,12 @@ async fn shown(door: &Door, name: &Name) -> Result<(Value, Value), Fault> {
     Ok((object, configuration))
 }
 
+/// No function has a code signing configuration: there are none. Deployment tools ask before they go on.
+pub(crate) async fn get_code_signing(door: &Door, name: &Name) -> Result<Reply, Fault> {
+    door.find(name).await?;
+    Ok(reply::json(200, &json!({ "FunctionName": name.name, "CodeSigningConfigArn": "" })))
+}
+
 /// The newest of every function, or with `FunctionVersion=ALL` every version of it too.
 pub(crate) async fn list_functions(door: &Door, call: &Call) -> Result<Reply, Fault> {
     let page = Page::of(call)?;

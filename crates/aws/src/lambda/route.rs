@@ -187,21 +187,16 @@ pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Option<
     found
 }
 
-/// The decoded parameters, if the path has the form of the template.
+/// The decoded parameters, if the path has the form of the template. Most templates differ in their first segment, the
+/// date: nothing is made for those.
 fn fit(template: &str, segments: &[&str]) -> Option<Vec<String>> {
-    let wanted: Vec<&str> = template.trim_matches('/').split('/').collect();
-    if wanted.len() != segments.len() {
+    let wanted = || template.trim_matches('/').split('/');
+    let alike = |(wanted, found): (&str, &&str)| wanted.starts_with('{') || wanted == *found;
+    if !wanted().zip(segments).all(alike) || wanted().count() != segments.len() {
         return None;
     }
-    let mut parameters = Vec::new();
-    for (wanted, found) in wanted.iter().zip(segments) {
-        if wanted.starts_with('{') {
-            parameters.push(percent_decode_str(found).decode_utf8().ok()?.into_owned());
-        } else if wanted != found {
-            return None;
-        }
-    }
-    Some(parameters)
+    let named = wanted().zip(segments).filter(|(wanted, _)| wanted.starts_with('{'));
+    named.map(|(_, found)| Some(percent_decode_str(found).decode_utf8().ok()?.into_owned())).collect()
 }
 
 #[cfg(test)]
