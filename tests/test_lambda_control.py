@@ -1,10 +1,12 @@
 """The control plane of Lambda beside functions themselves: layers, tags, policies, function URLs and settings, with boto3."""
 
 import json
+import subprocess
 import urllib.request
 
 import botocore.exceptions
 import pytest
+from conftest import wait_for
 from test_lambda import awslambda, create, invoke, rust_hello, shell_runtime, zipped  # noqa: F401 (fixtures)
 
 ACCOUNT = "arn:aws:lambda:us-east-1:000000000000"
@@ -166,8 +168,12 @@ def test_event_invoke_config(awslambda, create):
         with pytest.raises(awslambda.exceptions.InvalidParameterValueException):
             awslambda.put_function_event_invoke_config(
                 FunctionName="evented", DestinationConfig={"OnSuccess": {"Destination": wrong}})
+    version = awslambda.publish_version(FunctionName="evented")["Version"]
+    awslambda.put_function_event_invoke_config(FunctionName="evented", Qualifier=version, MaximumRetryAttempts=1)
     listed = awslambda.list_function_event_invoke_configs(FunctionName="evented")["FunctionEventInvokeConfigs"]
-    assert [one["FunctionArn"].rsplit(":", 1)[1] for one in listed] == ["$LATEST"]
+    assert {one["FunctionArn"].rsplit(":", 1)[1] for one in listed} == {"$LATEST", version}
+    first = awslambda.list_function_event_invoke_configs(FunctionName="evented", MaxItems=1)
+    assert len(first["FunctionEventInvokeConfigs"]) == 1 and first["NextMarker"]
     awslambda.delete_function_event_invoke_config(FunctionName="evented")
     with pytest.raises(awslambda.exceptions.ResourceNotFoundException):
         awslambda.get_function_event_invoke_config(FunctionName="evented")
@@ -186,6 +192,12 @@ def test_permissions(awslambda, create):
     policy = awslambda.get_policy(FunctionName="permitted")
     with pytest.raises(awslambda.exceptions.PreconditionFailedException):
         awslambda.add_permission(FunctionName="permitted", StatementId="b", Action="lambda:*", Principal="*", RevisionId="x")
+    version = awslambda.publish_version(FunctionName="permitted")["Version"]
+    awslambda.create_alias(FunctionName="permitted", Name="live", FunctionVersion=version)
+    awslambda.add_permission(FunctionName="permitted", StatementId="b", Action="lambda:InvokeFunction",
+                             Principal="arn:aws:iam::111111111111:role/caller", Qualifier="live")
+    of_alias = json.loads(awslambda.get_policy(FunctionName="permitted", Qualifier="live")["Policy"])["Statement"]
+    assert [one["Resource"] for one in of_alias] == [f"{ACCOUNT}:function:permitted:live"]
     assert len(json.loads(awslambda.get_policy(FunctionName="permitted")["Policy"])["Statement"]) == 1
     awslambda.remove_permission(FunctionName="permitted", StatementId="s3")
     with pytest.raises(awslambda.exceptions.ResourceNotFoundException):
@@ -218,14 +230,34 @@ def test_function_url_configs(awslambda, create):
             "ExposeHeaders": ["x-b"], "AllowCredentials": True, "MaxAge": 60}
     made = awslambda.create_function_url_config(FunctionName="addressed", AuthType="NONE", Cors=cors)
     assert made["Cors"] == cors and made["InvokeMode"] == "BUFFERED" and "LastModifiedTime" not in made
-    changed = awslambda.update_function_url_config(FunctionName="addressed", AuthType="AWS_IAM", Cors={}, InvokeMode="RESPONSE_STREAM")
-    assert changed["AuthType"] == "AWS_IAM" and "Cors" not in changed and changed["InvokeMode"] == "RESPONSE_STREAM" and changed["FunctionUrl"] == made["FunctionUrl"]
+    version = awslambda.publish_version(FunctionName="addressed")["Version"]
+    awslambda.create_alias(FunctionName="addressed", Name="live", FunctionVersion=version)
+    live = awslambda.create_function_url_config(
+        FunctionName="addressed", Qualifier="live", AuthType="AWS_IAM", InvokeMode="RESPONSE_STREAM")
+    assert live["FunctionArn"].endswith(":addressed:live") and live["InvokeMode"] == "RESPONSE_STREAM"
+    assert live["FunctionUrl"] != made["FunctionUrl"]
+    listed = awslambda.list_function_url_configs(FunctionName="addressed")["FunctionUrlConfigs"]
+    assert {one["FunctionUrl"] for one in listed} == {made["FunctionUrl"], live["FunctionUrl"]}
+    page = awslambda.list_function_url_configs(FunctionName="addressed", MaxItems=1)
+    rest = awslambda.list_function_url_configs(FunctionName="addressed", MaxItems=1, Marker=page["NextMarker"])
+    assert len(rest["FunctionUrlConfigs"]) == 1 and "NextMarker" not in rest
+    changed = awslambda.update_function_url_config(FunctionName="addressed", AuthType="AWS_IAM", Cors={})
+    assert changed["AuthType"] == "AWS_IAM" and "Cors" not in changed and changed["FunctionUrl"] == made["FunctionUrl"]
     for wrong in ({"AllowMethods": ["TRACE"]}, {"AllowOrigins": ["example.com"]}):
         with pytest.raises(awslambda.exceptions.InvalidParameterValueException):
             awslambda.update_function_url_config(FunctionName="addressed", Cors=wrong)
-    awslambda.delete_function_url_config(FunctionName="addressed")
+    # The URL of an alias runs the version that it names, also when the function has gone on.
+    awslambda.update_function_url_config(FunctionName="addressed", Qualifier="live", AuthType="NONE", InvokeMode="BUFFERED")
+    awslambda.update_function_code(FunctionName="addressed", ZipFile=shell_runtime("echo '\"newer\"'"))
+    wait_for("the alias's URL", lambda: ask(live["FunctionUrl"]) == "hi")
+    for qualifier in ({"Qualifier": "live"}, {}):
+        awslambda.delete_function_url_config(FunctionName="addressed", **qualifier)
     assert awslambda.list_function_url_configs(FunctionName="addressed")["FunctionUrlConfigs"] == []
     awslambda.delete_function(FunctionName="addressed")
+
+
+def ask(url):
+    return subprocess.run(["curl", "-sS", url], capture_output=True, text=True).stdout
 
 
 def test_runtime_and_recursion_settings(awslambda, create):
