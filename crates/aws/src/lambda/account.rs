@@ -3,7 +3,7 @@
 use crate::door::{Door, NAMESPACE};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
-use functions::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
+use functions::{UNZIPPED_BYTES_MAX, Watched, ZIP_BYTES_MAX};
 use serde_json::{Value, json};
 
 /// What all archives of functions and layers may take, as on AWS: 75 GiB.
@@ -45,8 +45,9 @@ fn room(total: u64) -> Result<(), Fault> {
 /// The size of the archives of all functions, versions and layers.
 async fn total(door: &Door, functions: &[Value]) -> Result<u64, Fault> {
     let layers = list(&door.layers).await?;
+    let versions = door.all_of(Watched::Version).await?;
     let size = |object: &Value| object["spec"]["code"]["size"].as_u64();
-    Ok(functions.iter().chain(&layers).filter_map(size).sum())
+    Ok(functions.iter().chain(&versions).chain(&layers).filter_map(size).sum())
 }
 
 async fn list(objects: &client::Objects) -> Result<Vec<Value>, Fault> {
