@@ -20,10 +20,6 @@ const KNOWN: &[&str] = &["AuthType", "Cors", "InvokeMode", "FunctionName"];
 pub(crate) async fn create(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     let input = input(call)?;
     refuse_unknown(&input)?;
-    // The gateway serves URLs of functions alone.
-    if let Some(alias) = name.qualifier.as_deref().filter(|qualifier| *qualifier != "$LATEST") {
-        return Err(Fault::unsupported(&format!("A function URL of the alias {alias}")));
-    }
     let mut url = json!({
         "id": new_id(),
         "authType": required(&input, "AuthType")?,
