@@ -203,6 +203,11 @@ pub enum Image {
         /// The tar file
         tar: PathBuf,
     },
+    /// Fetch an image from its registry, with the credentials of `docker login` where there are any
+    Pull {
+        /// Name of the image
+        name: String,
+    },
     /// List images
     Ls,
     /// Remove images

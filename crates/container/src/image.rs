@@ -70,6 +70,8 @@ pub struct Image {
     pub digest: Digest,
     /// What a container of it runs as.
     pub config: Config,
+    /// It came from its registry, which may have another by now; what was made or loaded here has none to ask.
+    pub pulled: bool,
     /// Unpacked layers, lowest first, whiteouts in overlayfs form.
     pub layers: Vec<PathBuf>,
 }
@@ -143,9 +145,16 @@ impl Store {
     /// an archive, in place of the name in there.
     pub fn load(&self, tar: &mut dyn Read, name: Option<&str>) -> Result<Vec<Summary>, Error> {
         let name = name.map(add::new_name).transpose()?;
-        let names = add::load(&self.layout, tar, name.as_ref(), &self.limits)?;
+        let names = add::load(&self.layout, tar, name.as_ref(), false, &self.limits)?;
         let familiar: Vec<String> = names.iter().map(Name::familiar).collect();
         Ok(self.list()?.into_iter().filter(|summary| familiar.contains(&summary.name)).collect())
+    }
+
+    /// Takes in the one image of an OCI layout tar that came from a registry under this name, which may hold a digest.
+    pub fn take_pulled(&self, tar: &mut dyn Read, name: &str) -> Result<Image, Error> {
+        let name = Name::parse(name)?;
+        add::load(&self.layout, tar, Some(&name), true, &self.limits)?;
+        self.resolve(&name.to_string())
     }
 
     /// Every name and its image, sorted by name.
@@ -166,7 +175,7 @@ impl Store {
 
     /// The image of a name, a digest, an id or the start of one.
     pub fn resolve(&self, name: &str) -> Result<Image, Error> {
-        self.read(|index| self.image(&find::find(&self.layout, index, name)?[0].digest), |_| true)
+        self.read(|index| self.image(find::find(&self.layout, index, name)?[0]), |_| true)
     }
 
     /// Reads without the lock, and again if what failed may have failed because a name has moved in between.
@@ -192,7 +201,8 @@ impl Store {
         f(&self.layout.index()?)
     }
 
-    fn image(&self, digest: &Digest) -> Result<Image, Error> {
+    fn image(&self, descriptor: &Descriptor) -> Result<Image, Error> {
+        let digest = &descriptor.digest;
         let (manifest, config) = self.documents(digest)?;
         let mut layers: Vec<PathBuf> = Vec::new();
         for diff_id in &config.rootfs.diff_ids {
@@ -208,6 +218,7 @@ impl Store {
         Ok(Image {
             id: manifest.config.digest,
             digest: digest.clone(),
+            pulled: descriptor.annotation(oci::PULLED).is_some(),
             config: config.config.unwrap_or_default().into(),
             layers,
         })

@@ -164,7 +164,8 @@ impl Controller {
                 Step::Forget { object } => self.forget(object).await?,
                 Step::Revision { revision } => {
                     let patch = json!({ "metadata": { "annotations": { REVISION: revision.to_string() } } });
-                    self.deployment_objects.patch(key, Patch::Merge(patch)).await?;
+                    // By way of the status, as upstream: the user's own generation does not move.
+                    self.deployment_objects.patch_sub(key, "status", Patch::Merge(patch)).await?;
                 }
             }
         }

@@ -29,7 +29,8 @@ mod taint_eviction;
 use client::Caches;
 use client::kube;
 use reconcile::CancellationToken;
-use tokio::task::{JoinHandle, JoinSet};
+pub use reconcile::Handle;
+use tokio::task::JoinSet;
 
 /// What the controllers need to know besides the API.
 #[derive(Clone, Debug, Default)]
@@ -41,34 +42,11 @@ pub struct Options {
     pub lease: Option<reconcile::lease::Settings>,
 }
 
-/// The running controllers.
-pub struct Handle {
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Handle {
-    /// Stops all controllers; turns that have begun are finished first.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        // It ends by itself then; a panic in it was reported where it happened.
-        let _ = self.task.await;
-    }
-}
-
 /// Starts all controllers. Must be called inside a tokio runtime.
 #[must_use]
 pub fn start(client: kube::Client, options: Options) -> Handle {
-    let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
-    let task = tokio::spawn(async move {
-        let work = |stop: CancellationToken| run(Caches::new(client.clone()), &options, stop);
-        match &options.lease {
-            Some(lease) => reconcile::lease::lead(&client, lease, stop, work).await,
-            None => work(stop).await,
-        }
-    });
-    Handle { shutdown, task }
+    let (lease, own) = (options.lease.clone(), client.clone());
+    Handle::start(client, lease, move |stop| run(Caches::new(own.clone()), &options, stop))
 }
 
 /// Runs every loop until `shutdown`.

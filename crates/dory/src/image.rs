@@ -2,16 +2,18 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
 use cli::{Image, format_bytes};
-use sandbox::image::{Config, Store};
+use sandbox::image::{Config, Name, Store};
 
+use crate::Environment;
 use crate::data_dir::DataDir;
 use crate::parts;
 
-pub fn run(data: &DataDir, command: Image) -> Result<()> {
+pub fn run(data: &DataDir, command: Image, environment: &Environment) -> Result<()> {
     data.create()?;
     let images = parts::images(data)?;
     match command {
@@ -35,6 +37,7 @@ pub fn run(data: &DataDir, command: Image) -> Result<()> {
                 println!("{}\n  {}", image.name, image.id);
             }
         }
+        Image::Pull { name } => pull(images, &name, environment)?,
         Image::Ls => list(&images)?,
         Image::Rm { names } => {
             for name in names {
@@ -43,6 +46,27 @@ pub fn run(data: &DataDir, command: Image) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Pulls with what `docker login` has left for the registry, if anything.
+fn pull(images: Store, name: &str, environment: &Environment) -> Result<()> {
+    let parsed = Name::parse(name)?;
+    let file = environment.docker_config.as_ref().map(|dir| dir.join("config.json"));
+    let credentials = match file.filter(|file| file.exists()) {
+        Some(file) => {
+            let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let config =
+                serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", file.display()))?;
+            sandbox::docker_config(&config, parsed.domain(), parsed.path())
+        }
+        None => Vec::new(),
+    };
+    let (pulls, images) = (sandbox::Pulls::default(), Arc::new(images));
+    let pulled = async { Ok(pulls.pull(&images, name, &credentials, false).await?) };
+    let (image, bytes) = crate::in_runtime(pulled)?;
+    let what = if bytes == 0 { "up to date".to_owned() } else { format!("{} fetched", format_bytes(bytes)) };
+    println!("{name}\n  {} ({what})", image.id);
     Ok(())
 }
 

@@ -29,6 +29,8 @@ pub struct Environment {
     pub home: Option<PathBuf>,
     /// Where interpreters for function runtimes are looked for.
     pub path: Vec<PathBuf>,
+    /// Where docker keeps the credentials for registries.
+    pub docker_config: Option<PathBuf>,
     pub root: bool,
 }
 
@@ -62,7 +64,7 @@ fn run(arguments: Args) -> Result<()> {
         Command::Cost(options) => in_runtime(cli::cost(&platform, &options)),
         Command::Logs(options) => in_runtime(cli::logs(&platform, &options)),
         Command::TraceColdStart { function } => in_runtime(cli::trace_cold_start(&platform, &function)),
-        Command::Image(command) => image::run(&data, command),
+        Command::Image(command) => image::run(&data, command, &environment),
         Command::Doctor => doctor::run(&data, &environment),
         Command::Completion { shell } => {
             cli::completion(shell);
@@ -74,15 +76,19 @@ fn run(arguments: Args) -> Result<()> {
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 fn environment() -> Environment {
     let path = std::env::var_os("PATH").unwrap_or_default();
+    let home = std::env::var_os("HOME").map(PathBuf::from);
     Environment {
-        home: std::env::var_os("HOME").map(PathBuf::from),
         path: std::env::split_paths(&path).filter(|entry| entry.is_absolute()).collect(),
+        docker_config: std::env::var_os("DOCKER_CONFIG")
+            .map(PathBuf::from)
+            .or_else(|| Some(home.as_ref()?.join(".docker"))),
+        home,
         root: rustix::process::geteuid().is_root(),
     }
 }
 
 /// A command that asks a running platform something needs one thread and no more.
-fn in_runtime(command: impl Future<Output = Result<()>>) -> Result<()> {
+fn in_runtime<T>(command: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("cannot start the asynchronous runtime")?.block_on(command)
 }

@@ -85,7 +85,7 @@ pub struct Node {
 pub async fn start(config: NodeConfig) -> Result<Arc<Node>, Error> {
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).map_err(|source| Error::Directory { path: dir.clone(), source })?;
-    let runtime: Arc<dyn Runtime> = Arc::new(Real(config.host.clone()));
+    let runtime: Arc<dyn Runtime> = Arc::new(Real(config.host.clone(), Arc::default()));
     let adopted = runtime.adopt().await.map_err(Error::Adopt)?;
     let cluster = Arc::new(Cluster::default());
     let server = SocketAddrV4::new(config.network.gateway(), DNS_PORT);

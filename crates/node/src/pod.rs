@@ -9,6 +9,7 @@ pub(crate) mod backoff;
 pub(crate) mod conditions;
 pub(crate) mod ground;
 mod hook;
+mod image;
 pub(crate) mod last_words;
 pub(crate) mod launch;
 pub(crate) mod mailbox;

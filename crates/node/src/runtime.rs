@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use sandbox::{ContainerRecord, ContainerSpec, Error, Exec, ExecSpec, PodSpec, Usage};
+use sandbox::{ContainerRecord, ContainerSpec, Credentials, Error, Exec, ExecSpec, PodSpec, Usage};
 
 pub(crate) use self::real::Real;
 
@@ -23,12 +23,20 @@ pub(crate) struct Image {
     pub(crate) entrypoint: Vec<String>,
     pub(crate) command: Vec<String>,
     pub(crate) user: String,
+    /// It came from a registry, which may have a newer one.
+    pub(crate) pulled: bool,
 }
+
+/// What a pull brought: the image, and the bytes fetched for it.
+pub(crate) type Pull = Result<(Image, u64), String>;
 
 /// Starts pods and knows images.
 pub(crate) trait Runtime: Send + Sync + 'static {
     /// An image of the local store.
     fn image(&self, name: &str) -> Option<Image>;
+    /// Fetches an image from its registry; with `missing_only` not one that came meanwhile.
+    fn pull(&self, name: &str, credentials: Vec<Credentials>, missing_only: bool)
+    -> BoxFuture<'static, Pull>;
     /// Starts a pod without containers.
     fn start_pod(&self, spec: PodSpec) -> BoxFuture<'static, Result<Arc<dyn Sandbox>, Error>>;
     /// Pods that an earlier process started.

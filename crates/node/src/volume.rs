@@ -12,7 +12,7 @@ pub(crate) mod token;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use client::k8s_openapi::api::core::v1 as api;
@@ -70,6 +70,9 @@ impl Volumes {
         if let Some(payload) = payload::payload(volume, context) {
             let payload = payload?;
             if self.written.get(&volume.name) != Some(&payload) {
+                if confidential(volume) {
+                    in_memory(&dir).map_err(io)?;
+                }
                 let version = Timestamp::now().as_nanosecond().to_string();
                 atomic::write(&dir, &payload, owner(spec), &version).map_err(io)?;
                 self.written.insert(volume.name.clone(), payload);
@@ -168,6 +171,24 @@ fn empty_dir(dir: &Path, source: &api::EmptyDirVolumeSource, group: Option<u32>)
     fs::set_permissions(dir, fs::Permissions::from_mode(mode))
 }
 
+/// What must not reach a disk; as upstream, where these live on memory file systems.
+fn confidential(volume: &api::Volume) -> bool {
+    volume.secret.is_some() || volume.projected.is_some() || volume.downward_api.is_some()
+}
+
+/// Makes the directory a memory file system of its own, unless it is one.
+fn in_memory(dir: &Path) -> io::Result<()> {
+    if let (Ok(own), Some(Ok(above))) = (fs::metadata(dir), dir.parent().map(fs::metadata)) {
+        if own.dev() != above.dev() {
+            return Ok(());
+        }
+        fs::remove_dir_all(dir)?;
+    }
+    fs::create_dir_all(dir)?;
+    let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+    Ok(rustix::mount::mount("tmpfs", dir, "tmpfs", flags, Some(c"mode=0755"))?)
+}
+
 fn memory(dir: &Path, source: &api::EmptyDirVolumeSource) -> io::Result<()> {
     let size = source.size_limit.as_ref().map(value).filter(|bytes| *bytes > 0);
     let options = size.map_or_else(|| "mode=0777".to_owned(), |bytes| format!("mode=0777,size={bytes}"));
@@ -233,6 +254,28 @@ mod tests {
         assert_eq!(targets, ["/a", "/a/b"], "outer mounts first");
         volumes.tear_down().expect("removed");
         assert!(!mounts().contains(&path) && !dir.path().join("volumes").exists());
+    }
+
+    #[test]
+    fn tokens_never_reach_the_disk() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut volumes = Volumes::new(dir.path().join("volumes"));
+        let item = json!({ "path": "name", "fieldRef": { "fieldPath": "metadata.name" } });
+        let list =
+            json!([{ "name": "a", "projected": { "sources": [{ "downwardAPI": { "items": [item] } }] } }]);
+        set_up(&mut volumes, list.clone()).expect("made");
+        let file = dir.path().join("volumes/a/name");
+        let device = |path: &Path| fs::metadata(path).expect("there").dev();
+        assert_ne!(device(&file), device(dir.path()));
+        // Another process of the platform takes over what it finds.
+        let mut next = Volumes::new(dir.path().join("volumes"));
+        set_up(&mut next, list).expect("brought up to date");
+        assert!(file.exists());
+        let mounts = fs::read_to_string("/proc/self/mounts").expect("readable");
+        let path = dir.path().join("volumes/a").display().to_string();
+        assert_eq!(mounts.matches(&path).count(), 1, "mounted once");
+        next.tear_down().expect("removed");
+        assert!(!dir.path().join("volumes").exists());
     }
 
     #[test]

@@ -10,10 +10,12 @@
 //! and `gateway` give it their reconcilers.
 #![deny(missing_docs)]
 
+mod handle;
 pub mod lease;
 mod queue;
 mod run;
 
+pub use handle::Handle;
 pub use queue::Queue;
 pub use run::{Error, Loop, Outcome, Reconciler, Stats};
 pub use tokio_util::sync::CancellationToken;

@@ -128,7 +128,7 @@ impl Pod {
         self.containers().into_iter().map(layer).collect()
     }
 
-    /// Records as they change, from now on; ends when the pod is removed.
+    /// Records as they change, from now on; ends with the supervisor, after the records of what it took along.
     pub fn events(&self) -> BoxStream<'static, ContainerRecord> {
         self.state.events()
     }

@@ -22,5 +22,6 @@ mod state;
 pub use amounts::Amounts;
 pub use place::{Placement, place};
 pub use preempt::{Preemption, preempt};
-pub use run::{Handle, Options, start};
+pub use reconcile::Handle;
+pub use run::{Options, start};
 pub use snapshot::{NodeInfo, PodInfo, Snapshot};

@@ -8,9 +8,8 @@ use client::{Cache, Caches, Deletion, Key, Objects, Patch, Recorder, kube};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use object::time::{self, Timestamp};
-use reconcile::{CancellationToken, Error, Loop, Outcome, Reconciler};
+use reconcile::{Error, Handle, Loop, Outcome, Reconciler};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
 use crate::message;
 use crate::preempt::Preemption;
@@ -26,34 +25,11 @@ pub struct Options {
     pub lease: Option<reconcile::lease::Settings>,
 }
 
-/// The running scheduler.
-pub struct Handle {
-    shutdown: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-impl Handle {
-    /// Stops the scheduler; bindings under way are finished first.
-    pub async fn stop(self) {
-        self.shutdown.cancel();
-        // It ends by itself then; a panic in it was reported where it happened.
-        let _ = self.task.await;
-    }
-}
-
 /// Starts the scheduler. Must be called inside a tokio runtime.
 #[must_use]
 pub fn start(client: kube::Client, options: Options) -> Handle {
-    let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
-    let task = tokio::spawn(async move {
-        let work = |stop: CancellationToken| scheduler(&client).run(stop);
-        match options.lease {
-            Some(lease) => reconcile::lease::lead(&client, &lease, stop, work).await,
-            None => work(stop).await,
-        }
-    });
-    Handle { shutdown, task }
+    let own = client.clone();
+    Handle::start(client, options.lease, move |stop| scheduler(&own).run(stop))
 }
 
 struct Scheduler {

@@ -9,12 +9,13 @@ use anyhow::{Context, Result};
 use super::Breach;
 
 /// Rooms that only the named rooms may see (ARCHITECTURE.md, "Laws").
-const SEEN_ONLY_BY: [(&str, &[&str]); 5] = [
+const SEEN_ONLY_BY: [(&str, &[&str]); 6] = [
     ("apiserver", &["dory", "testing"]),
     ("store", &["apiserver", "managed", "dory", "testing"]),
     ("sandbox", &["node", "functions", "dory", "testing"]),
     ("net", &["sandbox", "node", "dory", "testing"]),
     ("container", &["sandbox"]),
+    ("registry", &["sandbox"]),
 ];
 
 /// Heavy dependencies, fenced into the rooms that exist to hold them.

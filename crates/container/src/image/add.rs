@@ -134,7 +134,7 @@ fn single(
     for blob in [&layer, &config, &manifest] {
         writing.put_blob(blob)?;
     }
-    set_names(writing, layout, &[(name.clone(), descriptor(oci::MANIFEST, &manifest))])
+    set_names(writing, layout, &[(name.clone(), descriptor(oci::MANIFEST, &manifest))], false)
 }
 
 /// Gives the names that the images have got.
@@ -142,6 +142,7 @@ pub(crate) fn load(
     layout: &Layout,
     tar: &mut dyn Read,
     name: Option<&Name>,
+    pulled: bool,
     limits: &Limits,
 ) -> Result<Vec<Name>, Error> {
     let writing = layout.write()?;
@@ -163,7 +164,7 @@ pub(crate) fn load(
     if named.is_empty() {
         return Err(Error::Archive { problem: "it holds no image".into() });
     }
-    set_names(&writing, layout, &named)?;
+    set_names(&writing, layout, &named, pulled)?;
     Ok(named.into_iter().map(|(name, _)| name).collect())
 }
 
@@ -234,7 +235,12 @@ fn unpack_layer(
 }
 
 /// Points names to manifests, and collects what no name stands for any more.
-fn set_names(writing: &Writing<'_>, layout: &Layout, named: &[(Name, Descriptor)]) -> Result<(), Error> {
+fn set_names(
+    writing: &Writing<'_>,
+    layout: &Layout,
+    named: &[(Name, Descriptor)],
+    pulled: bool,
+) -> Result<(), Error> {
     let mut index = layout.index()?;
     for (name, descriptor) in named {
         let name = name.to_string();
@@ -244,7 +250,8 @@ fn set_names(writing: &Writing<'_>, layout: &Layout, named: &[(Name, Descriptor)
             (oci::REF_NAME.to_owned(), name),
             (oci::ADDED.to_owned(), jiff::Timestamp::now().to_string()),
         ];
-        let annotations = Some(annotations.into_iter().collect());
+        let pulled = pulled.then(|| (oci::PULLED.to_owned(), "true".to_owned()));
+        let annotations = Some(annotations.into_iter().chain(pulled).collect());
         index.manifests.push(Descriptor { annotations, ..descriptor.clone() });
     }
     writing.put_index(&index)?;

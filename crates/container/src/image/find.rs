@@ -42,7 +42,9 @@ pub(crate) fn find<'a>(layout: &Layout, index: &'a Index, text: &str) -> Result<
 fn is_named(descriptor: &Descriptor, name: &Name) -> bool {
     let Some(own) = descriptor.annotation(REF_NAME) else { return false };
     match name.digest() {
-        None => own == name.to_string(),
+        // Also the digest of an index, which the image that was chosen from it has not.
+        _ if own == name.to_string() => true,
+        None => false,
         Some(digest) => {
             descriptor.digest == *digest
                 && Name::parse(own).is_ok_and(|own| own.repository() == name.repository())

@@ -59,6 +59,33 @@ impl Name {
         }
     }
 
+    /// Where the registry of the name answers: the default one has its interface beside its front page.
+    pub fn api_host(&self) -> String {
+        if self.domain == DEFAULT_DOMAIN {
+            format!("registry-1.{DEFAULT_DOMAIN}")
+        } else {
+            self.domain.clone()
+        }
+    }
+
+    /// The registry, as people and credentials name it.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// The repository in its registry.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The digest, or else the tag.
+    pub fn version(&self) -> String {
+        match &self.version {
+            Version::Tag(tag) => tag.clone(),
+            Version::Digest(digest) => digest.to_string(),
+        }
+    }
+
     /// Domain and path: what is left when the tag or digest is taken off.
     pub fn repository(&self) -> String {
         format!("{}/{}", self.domain, self.path)
@@ -186,6 +213,17 @@ mod tests {
             assert_eq!(Name::parse(full).unwrap(), name);
             assert_eq!(Name::parse(familiar).unwrap(), name);
         }
+    }
+
+    #[test]
+    fn where_registries_answer() {
+        let parts = |text: &str| {
+            let name = Name::parse(text).unwrap();
+            format!("{} {} {}", name.api_host(), name.path(), name.version())
+        };
+        assert_eq!(parts("api"), "registry-1.docker.io library/api latest");
+        assert_eq!(parts("localhost:5000/a/b:1"), "localhost:5000 a/b 1");
+        assert_eq!(parts(&format!("localhost/a:1@{DIGEST}")), format!("localhost a {DIGEST}"));
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// Where containerd and newer Dockers hold its full name.
 pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
+/// Where this store notes that an image came from its registry, and was not made or loaded here.
+pub(crate) const PULLED: &str = "dev.dory.image.pulled";
+
 /// Where this store notes when an image came, in RFC 3339.
 pub(crate) const ADDED: &str = "dev.dory.image.added";
 

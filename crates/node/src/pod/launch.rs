@@ -10,8 +10,10 @@ use std::sync::Arc;
 use client::k8s_openapi::api::core::v1 as api;
 use jiff::Timestamp;
 use sandbox::{ContainerRecord, ContainerSpec, Mount, PodSpec};
+use tokio_util::sync::CancellationToken;
 
 use super::ground::{DOMAIN, Ground};
+use super::image;
 use crate::container::env::{self, Environment};
 use crate::container::refuse::refusal;
 use crate::container::resolv;
@@ -102,7 +104,7 @@ pub(crate) async fn tear_down_volumes(mut stock: Stock) -> (Stock, Result<(), St
 }
 
 /// Files are touched beside the event loop: a disk that is busy must not hold up everything else.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         // A bug in the work is one of the task that asked for it.
@@ -120,7 +122,10 @@ pub(crate) struct Start {
     pub(crate) pod: Arc<api::Pod>,
     pub(crate) container: api::Container,
     pub(crate) attempt: u32,
-    pub(crate) tries: u32,
+    /// Why the last try to pull the image failed, if that was the last thing tried.
+    pub(crate) failed_pull: Option<String>,
+    /// The pod is to end: a pull that is under way is given up.
+    pub(crate) ending: CancellationToken,
     pub(crate) sandbox: Arc<dyn Sandbox>,
     pub(crate) volumes_dir: PathBuf,
 }
@@ -133,9 +138,10 @@ pub(crate) async fn start_container(
     if let Some(message) = refusal(&start.pod, &start.container) {
         return Err(Failure::config(message));
     }
+    let image = image::find(ground, &start).await?;
     let environment = make_environment(ground, &start).await;
-    let (shared, own) = (ground.clone(), start.clone());
-    let (spec, image, held) = blocking(move || prepare(&shared, &own, environment)).await?;
+    let (shared, own, found) = (ground.clone(), start.clone(), image.clone());
+    let (spec, held) = blocking(move || prepare(&shared, &own, &found, environment)).await?;
     let (pod, name) = (&start.pod, &start.container.name);
     ground.container_event(pod, name, false, "Created", "Container created");
     let started = start.sandbox.start_container(spec).await;
@@ -154,14 +160,14 @@ pub(crate) async fn start_container(
     }
 }
 
-/// Everything on this machine that the start needs: image, files, mounts.
+/// Everything on this machine that the start needs: files, mounts.
 fn prepare(
     ground: &Ground,
     start: &Start,
+    image: &Image,
     environment: Result<Environment, String>,
-) -> Result<(ContainerSpec, Image, Mounts), Failure> {
+) -> Result<(ContainerSpec, Mounts), Failure> {
     let Start { pod, container, attempt, .. } = start;
-    let image = find_image(ground, start)?;
     let environment = environment.map_err(Failure::config)?;
     let security = security(pod, container, &image.user).map_err(Failure::config)?;
     let volumes = Volumes::new(start.volumes_dir.clone());
@@ -176,7 +182,7 @@ fn prepare(
         pod,
         container,
         attempt: *attempt,
-        image: &image,
+        image,
         environment,
         security,
         mounts: std::mem::take(&mut mounts.list),
@@ -184,37 +190,7 @@ fn prepare(
         memory_bytes: ground.memory_bytes,
     };
     let spec = container_spec(parts).map_err(Failure::config)?;
-    Ok((spec, image, mounts))
-}
-
-/// The image, if the store has it; there is no registry to pull from.
-fn find_image(ground: &Ground, start: &Start) -> Result<Image, Failure> {
-    let name = start.container.image.as_deref().unwrap_or_default();
-    let event = |warning: bool, reason: &str, message: String| {
-        ground.container_event(&start.pod, &start.container.name, warning, reason, message);
-    };
-    if let Some(image) = ground.runtime.image(name) {
-        event(false, "Pulled", format!("Container image \"{name}\" already present on machine"));
-        return Ok(image);
-    }
-    if start.container.image_pull_policy.as_deref() == Some("Never") {
-        let message = format!("Container image \"{name}\" is not present with pull policy of Never");
-        event(true, "ErrImageNeverPull", message.clone());
-        return Err(Failure::Held { reason: "ErrImageNeverPull", message });
-    }
-    let why = format!(
-        "image \"{name}\" is not in this node's store and pulling from registries is not supported; add it with \
-         `dory image build`, `dory image load` or `dory image import`"
-    );
-    if start.tries == 0 {
-        event(true, "Failed", format!("Failed to pull image \"{name}\": {why}"));
-        event(true, "Failed", "Error: ErrImagePull".to_owned());
-        return Err(Failure::Held { reason: "ErrImagePull", message: why });
-    }
-    event(false, "BackOff", format!("Back-off pulling image \"{name}\""));
-    event(true, "Failed", "Error: ImagePullBackOff".to_owned());
-    let message = format!("Back-off pulling image \"{name}\": ErrImagePull: {why}");
-    Err(Failure::Held { reason: "ImagePullBackOff", message })
+    Ok((spec, mounts))
 }
 
 async fn make_environment(ground: &Ground, start: &Start) -> Result<Environment, String> {

@@ -68,11 +68,11 @@ pub(crate) fn plan(state: &State, now: Timestamp) -> Plan {
         if container.role == Role::Main && !state.initialized() {
             break;
         }
-        let rerun = container.role != Role::Init || !main_ran(state);
+        let rerun = container.role != Role::Init || !state.main_ran();
         if rerun {
             advance(container, index, now, &mut plan);
         }
-        if blocks_next(container) && !main_ran(state) {
+        if blocks_next(container) && !state.main_ran() {
             break;
         }
     }
@@ -83,10 +83,6 @@ pub(crate) fn plan(state: &State, now: Timestamp) -> Plan {
 pub(crate) fn deadline(state: &State) -> Option<Timestamp> {
     let seconds = state.pod.spec.as_ref()?.active_deadline_seconds?;
     state.since.checked_add(jiff::SignedDuration::from_secs(seconds)).ok()
-}
-
-fn main_ran(state: &State) -> bool {
-    state.containers.iter().any(|container| container.role == Role::Main && container.runs > 0)
 }
 
 /// Init containers go one by one; a sidecar lets the next begin once it has started.

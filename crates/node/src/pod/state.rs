@@ -101,6 +101,8 @@ pub(crate) struct Container {
     pub(crate) restart: Restart,
     /// How many runs were begun; the current run's attempt number is one less.
     pub(crate) runs: u32,
+    /// One of them in the sandbox that is there now: in a new one a pod begins again with its init containers.
+    pub(crate) ran_here: bool,
     pub(crate) run: Run,
     /// The run before the current one.
     pub(crate) last: Option<Exit>,
@@ -173,6 +175,7 @@ impl Container {
             role,
             restart,
             runs: 0,
+            ran_here: false,
             run: Run::New,
             last: None,
             backoff: Backoff::default(),
@@ -280,14 +283,31 @@ impl State {
 
     /// All init containers succeeded and all sidecars before the main containers started.
     pub(crate) fn initialized(&self) -> bool {
-        let main_ran =
-            self.containers.iter().any(|container| container.role == Role::Main && container.runs > 0);
-        main_ran
+        self.main_ran()
             || self.containers.iter().all(|container| match container.role {
                 Role::Init => container.done().is_some_and(|exit| exit.code == 0),
                 Role::Sidecar => matches!(container.run, Run::Running { .. }) && container.started,
                 Role::Main => true,
             })
+    }
+
+    /// A main container has begun in the current sandbox: init containers are over.
+    pub(crate) fn main_ran(&self) -> bool {
+        self.containers.iter().any(|container| container.role == Role::Main && container.ran_here)
+    }
+
+    /// The sandbox is gone: what init containers made in it is too.
+    pub(crate) fn begin_again(&mut self) {
+        for container in &mut self.containers {
+            container.ran_here = false;
+            if container.role == Role::Init
+                && let Run::Exited(exit) = &container.run
+                && exit.code == 0
+            {
+                container.last = Some(exit.clone());
+                container.run = Run::New;
+            }
+        }
     }
 
     /// An init container failed for good: the pod cannot begin.

@@ -133,6 +133,8 @@ pub(crate) struct Task {
     volume_tries: u32,
     sandbox_tries: u32,
     sides: Vec<Side>,
+    /// Cancelled when the pod is to end.
+    ending: CancellationToken,
     view: watch::Sender<View>,
     host: Ipv4Addr,
 }
@@ -163,6 +165,7 @@ impl Task {
             sources_changed: false,
             volume_tries: 0,
             sandbox_tries: 0,
+            ending: CancellationToken::new(),
             view,
             host: ground.host.address.parse().unwrap_or(Ipv4Addr::LOCALHOST),
             ground,
@@ -211,6 +214,9 @@ impl Task {
             self.sandbox_lost();
         }
         self.judge(now);
+        if self.state.deleted() || self.state.finished() {
+            self.ending.cancel();
+        }
         let plan = plan(&self.state, now);
         if plan.actions.contains(&Action::Finish) {
             return None;

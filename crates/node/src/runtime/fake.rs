@@ -68,6 +68,11 @@ impl Runtime for Fake {
         self.inner().images.get(name).cloned()
     }
 
+    fn pull(&self, name: &str, _: Vec<sandbox::Credentials>, _: bool) -> BoxFuture<'static, super::Pull> {
+        let name = name.to_owned();
+        Box::pin(async move { Err(format!("no registry has {name}")) })
+    }
+
     fn start_pod(&self, spec: PodSpec) -> BoxFuture<'static, Result<Arc<dyn Sandbox>, Error>> {
         let fake = self.clone();
         Box::pin(async move {

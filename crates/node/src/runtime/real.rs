@@ -8,26 +8,46 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use sandbox::{ContainerRecord, ContainerSpec, Error, Exec, ExecSpec, Host, Pod, PodSpec};
+use sandbox::{
+    ContainerRecord, ContainerSpec, Credentials, Error, Exec, ExecSpec, Host, Pod, PodSpec, Pulls,
+};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe;
 
-use super::{Image, PodUsage, Ran, Runtime, Sandbox};
+use super::{Image, PodUsage, Pull, Ran, Runtime, Sandbox};
 
 /// What is kept of a probe's or hook's output; upstream's limit for probes.
 const OUTPUT_BYTES_MAX: usize = 10 * 1024;
 
 /// A host of sandboxes.
-pub(crate) struct Real(pub(crate) Arc<Host>);
+pub(crate) struct Real(pub(crate) Arc<Host>, pub(crate) Arc<Pulls>);
+
+fn image(image: sandbox::image::Image) -> Image {
+    Image {
+        id: image.digest.to_string(),
+        entrypoint: image.config.entrypoint,
+        command: image.config.cmd,
+        user: image.config.user,
+        pulled: image.pulled,
+    }
+}
 
 impl Runtime for Real {
     fn image(&self, name: &str) -> Option<Image> {
-        let image = self.0.images().resolve(name).ok()?;
-        Some(Image {
-            id: image.digest.to_string(),
-            entrypoint: image.config.entrypoint,
-            command: image.config.cmd,
-            user: image.config.user,
+        self.0.images().resolve(name).ok().map(image)
+    }
+
+    fn pull(
+        &self,
+        name: &str,
+        credentials: Vec<Credentials>,
+        missing_only: bool,
+    ) -> BoxFuture<'static, Pull> {
+        let (host, pulls, name) = (self.0.clone(), self.1.clone(), name.to_owned());
+        Box::pin(async move {
+            let pulled = pulls.pull(host.images(), &name, &credentials, missing_only).await;
+            let (found, bytes) = pulled.map_err(|error| chain(&error))?;
+            Ok((image(found), bytes))
         })
     }
 
@@ -43,6 +63,20 @@ impl Runtime for Real {
             Ok(pods.map(|pod| Arc::new(RealPod(pod)) as Arc<dyn Sandbox>).collect())
         })
     }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
 }
 
 struct RealPod(Arc<Pod>);

@@ -82,6 +82,7 @@ impl Pod {
             let (dir, group) = (dir.clone(), group.clone());
             let records = blocking(move || bury(&dir, &group)).await?;
             state.replace(records);
+            state.lose();
         }
         let lease = match &file.network {
             Some(network) => match shared.settings.network.adopt(&network.name).await {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 use tokio::sync::{oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 /// The code of a container whose end nobody saw, as of one that was killed.
 const LOST_CODE: i32 = 137;
@@ -14,12 +15,18 @@ const LOST_CODE: i32 = 137;
 pub(super) struct State {
     /// A watch, not a queue: a slow reader sees the newest state of each container, and nothing piles up.
     records: watch::Sender<Arc<Vec<ContainerRecord>>>,
+    /// The supervisor is gone: nothing follows.
+    lost: CancellationToken,
     commands: Mutex<HashMap<u64, oneshot::Sender<Exit>>>,
 }
 
 impl State {
     pub(super) fn new(records: Vec<ContainerRecord>) -> Arc<State> {
-        Arc::new(State { records: watch::Sender::new(Arc::new(records)), commands: Mutex::default() })
+        Arc::new(State {
+            records: watch::Sender::new(Arc::new(records)),
+            lost: CancellationToken::new(),
+            commands: Mutex::default(),
+        })
     }
 
     pub(super) fn records(&self) -> Vec<ContainerRecord> {
@@ -56,6 +63,7 @@ impl State {
             *records = Arc::new(lost);
             changed
         });
+        self.lost.cancel();
     }
 
     pub(super) fn expect_command(&self, id: u64) -> oneshot::Receiver<Exit> {
@@ -84,12 +92,21 @@ impl State {
     pub(super) fn events(&self) -> BoxStream<'static, ContainerRecord> {
         let mut receiver = self.records.subscribe();
         let seen = receiver.borrow_and_update().clone();
-        let changes = futures::stream::unfold((receiver, seen), |(mut receiver, seen)| async move {
-            receiver.changed().await.ok()?;
-            let now = receiver.borrow_and_update().clone();
-            let new: Vec<_> = now.iter().filter(|record| !seen.contains(record)).cloned().collect();
-            Some((futures::stream::iter(new), (receiver, now)))
-        });
+        let lost = self.lost.clone();
+        let changes =
+            futures::stream::unfold((receiver, seen, lost), |(mut receiver, seen, lost)| async move {
+                tokio::select! {
+                    biased;
+                    changed = receiver.changed() => changed.ok()?,
+                    // What was noted before the end is said before it.
+                    () = lost.cancelled() => if !receiver.has_changed().unwrap_or(false) {
+                        return None;
+                    },
+                }
+                let now = receiver.borrow_and_update().clone();
+                let new: Vec<_> = now.iter().filter(|record| !seen.contains(record)).cloned().collect();
+                Some((futures::stream::iter(new), (receiver, now, lost)))
+            });
         changes.flatten().boxed()
     }
 }

@@ -42,6 +42,7 @@ fn state(spec: Value) -> State {
 fn set(state: &mut State, runs: impl IntoIterator<Item = Run>) {
     for (container, run) in state.containers.iter_mut().zip(runs) {
         container.runs = u32::from(run != Run::New);
+        container.ran_here = run != Run::New;
         (container.started, container.ready) = (matches!(run, Run::Running { .. }), true);
         container.run = run;
     }

@@ -39,6 +39,7 @@ fn exit(code: i32, seconds: i64, attempt: u32) -> Exit {
 fn run(state: &mut State, index: usize, run: Run) {
     let container = &mut state.containers[index];
     container.runs = container.runs.max(u32::from(!matches!(run, Run::New | Run::Held { .. })));
+    container.ran_here |= container.runs > 0;
     (container.ready, container.started) = (true, matches!(run, Run::Running { .. }));
     container.run = run;
 }

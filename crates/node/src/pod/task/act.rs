@@ -80,7 +80,10 @@ impl Task {
             container.backoff.note(exit.finished, now);
             container.last = Some(exit.clone());
         }
-        container.run = Run::Starting;
+        let failed_pull = match std::mem::replace(&mut container.run, Run::Starting) {
+            Run::Held { reason: "ErrImagePull", message, .. } => Some(message),
+            _ => None,
+        };
         container.backoff_reported = false;
         container.image = spec.image.clone().unwrap_or_default();
         let attempt = container.runs;
@@ -88,7 +91,8 @@ impl Task {
             pod: self.state.pod.clone(),
             container: spec,
             attempt,
-            tries: self.sides[index].tries,
+            failed_pull,
+            ending: self.ending.clone(),
             sandbox,
             volumes_dir: self.ground.pod_dir(&uid).join("volumes"),
         };

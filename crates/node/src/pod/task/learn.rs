@@ -15,6 +15,8 @@ use crate::runtime::{Image, Sandbox};
 
 /// Between tries to start a container that could not be tried; upstream's image back-off.
 const HOLD_FIRST: SignedDuration = SignedDuration::from_secs(10);
+/// How long a failed pull is shown before the wait for the next is.
+const SHOWN: SignedDuration = SignedDuration::from_secs(2);
 const HOLD_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// The exit code that upstream shows for a process that never came to run.
 const START_ERROR_CODE: i32 = 128;
@@ -128,7 +130,7 @@ impl Task {
                 self.record(&record);
             }
             Err(Failure::Start(message)) => {
-                container.runs = attempt + 1;
+                (container.runs, container.ran_here) = (attempt + 1, true);
                 container.run = Run::Exited(Exit {
                     code: START_ERROR_CODE,
                     reason: "StartError".into(),
@@ -152,7 +154,13 @@ impl Task {
                     );
                 }
                 self.sides[index].tries = tries + 1;
-                let wait = (HOLD_FIRST * 2_i32.pow(tries.min(6))).min(HOLD_MAX);
+                let wait = match reason {
+                    "ErrImagePull" => SHOWN,
+                    // Every other try of an image is one to pull.
+                    "ImagePullBackOff" => HOLD_FIRST * 2_i32.pow((tries / 2).min(6)),
+                    _ => HOLD_FIRST * 2_i32.pow(tries.min(6)),
+                };
+                let wait = wait.min(HOLD_MAX);
                 let until = now.checked_add(wait).unwrap_or(now);
                 self.state.containers[index].run = Run::Held { reason, message, tries, until };
             }
@@ -167,7 +175,7 @@ impl Task {
             }
         };
         let container = &mut self.state.containers[index];
-        container.runs = record.attempt + 1;
+        (container.runs, container.ran_here) = (record.attempt + 1, true);
         container.run = Run::Running { since: last_words::timestamp(since), stop: None, stopping: false };
         (container.ready, container.started) = (false, false);
         self.sides[index] = Side::default();
@@ -266,6 +274,7 @@ impl Task {
             // It ended before its start was reported.
             Run::Starting if record.attempt == container.runs => {
                 self.state.containers[index].runs = record.attempt + 1;
+                self.state.containers[index].ran_here = true;
             }
             Run::Running { stop, .. } if record.attempt == container.attempt() => {
                 exit.again = stop.as_ref().is_some_and(|stop| stop.again);
@@ -303,6 +312,9 @@ impl Task {
                 self.ended(index, lost(container.attempt(), Some(since)));
             }
         }
+        if !self.state.finished() && !self.state.deleted() {
+            self.state.begin_again();
+        }
         let message = "Pod sandbox changed, it will be killed and re-created.";
         self.ground.event(&self.state.pod, false, "SandboxChanged", message);
         self.state.sandbox.step = Step::Leaving;
@@ -323,7 +335,12 @@ impl Task {
                 restore(&mut self.state.containers[index], shown);
             }
         }
-        let Some(sandbox) = sandbox else { return };
+        let Some(sandbox) = sandbox else {
+            if !self.state.finished() && !self.state.deleted() {
+                self.state.begin_again();
+            }
+            return;
+        };
         if !sandbox.is_live() {
             self.sandbox = Some(sandbox);
             return self.sandbox_lost();
@@ -358,7 +375,7 @@ impl Task {
                     *started_at
                 }
             };
-            container.runs = record.attempt + 1;
+            (container.runs, container.ran_here) = (record.attempt + 1, true);
             container.run = Run::Running { since: last_words::timestamp(since), stop: None, stopping: false };
             container.ready = was_ready;
             self.after_startup(index);

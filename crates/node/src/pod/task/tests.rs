@@ -378,6 +378,24 @@ async fn a_dead_supervisor_is_replaced_and_the_pod_goes_on() {
 }
 
 #[tokio::test]
+async fn a_new_sandbox_begins_with_the_init_containers() {
+    let world = world();
+    let init = json!([{ "name": "prepare", "image": "app", "command": ["quick"] }]);
+    let main = json!([{ "name": "a", "image": "app", "command": ["serve"] }]);
+    world.fake.exits("quick", 0);
+    let running = world.start(&pod(json!({ "initContainers": init, "containers": main })), None);
+    world.wait("ready", is_ready).await;
+    world.fake.pod("u1").expect("runs").die();
+    let again = |status: &Value| is_ready(status) && status["containerStatuses"][0]["restartCount"] == 1;
+    world.wait("restarted", again).await;
+    let calls = world.fake.calls();
+    let after = ["remove u1", "start pod p", "start prepare#1: quick", "start a#1: serve"];
+    assert_eq!(calls[3..], after);
+    running.handle.mailbox.post(|news| news.gone = true);
+    assert!(running.join.await.expect("no bug"));
+}
+
+#[tokio::test]
 async fn a_changed_image_starts_the_container_again() {
     let world = world();
     world.fake.add_image("app:2");
