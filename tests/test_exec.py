@@ -2,9 +2,11 @@
 (`target/kubectl-old`, which `tools/setup` brings)."""
 
 import fcntl
+import json
 import os
 import pty
 import re
+import select
 import socket
 import struct
 import subprocess
@@ -100,6 +102,44 @@ def test_attach_shows_what_is_written_from_now_on(kubectl, box):
     assert process.stdout.readline() == b"tick\n"
     process.terminate()
     process.communicate(timeout=30)
+
+
+def test_attach_reaches_standard_input(kubectl, box, request):
+    name = "echo-" + request.node.callspec.id
+    reader = shell(name, "while read line; do echo got $line; done; echo bye", stdin=True, stdinOnce=True)
+    reader["spec"]["restartPolicy"] = "Never"
+    kubectl("apply", "-n", "exec", "-f", "-", data=json.dumps(reader).encode())
+    kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", "exec", "--timeout=60s")
+    code, out, err = kubectl("attach", "-i", name, "-n", "exec", data=b"one\ntwo\n")
+    assert b"got one\ngot two\nbye\n" in out, (code, out, err)
+
+
+def test_attach_to_a_terminal_shows_the_prompt(kubectl, box, request):
+    name = "shell-" + request.node.callspec.id
+    interactive = shell(name, "exec sh -i", stdin=True, tty=True)
+    kubectl("apply", "-n", "exec", "-f", "-", data=json.dumps(interactive).encode())
+    kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", "exec", "--timeout=60s")
+    near, far = pty.openpty()
+    process = subprocess.Popen(
+        [kubectl.program, "attach", "-it", name, "-n", "exec"], stdin=far, stdout=far, stderr=far,
+        env=kubectl.environment(), start_new_session=True)
+    os.close(far)
+    seen = b""
+
+    def read_until(text):
+        nonlocal seen
+        while text not in seen:
+            ready, _, _ = select.select([near], [], [], 30)
+            assert ready, f"{text} never came: {seen}"
+            seen += os.read(near, 4096)
+
+    # Whatever comes first, the prompt comes after a line of its own.
+    os.write(near, b"echo $((6*7))\n")
+    read_until(b"42")
+    read_until(b"# ")
+    os.write(near, b"exit\n")
+    assert process.wait(timeout=60) == 0, seen
+    os.close(near)
 
 
 def forwarded(kubectl, *arguments):

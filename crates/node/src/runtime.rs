@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
-use sandbox::{ContainerRecord, ContainerSpec, Credentials, Error, Exec, ExecSpec, PodSpec, Usage};
+use sandbox::{Attach, ContainerRecord, ContainerSpec, Credentials, Error, Exec, ExecSpec, PodSpec, Usage};
 
 pub(crate) use self::real::Real;
 
@@ -67,6 +67,7 @@ pub(crate) trait Sandbox: Send + Sync + 'static {
     fn containers(&self) -> Vec<ContainerRecord>;
     fn events(&self) -> BoxStream<'static, ContainerRecord>;
     fn exec<'a>(&'a self, name: &'a str, spec: ExecSpec) -> BoxFuture<'a, Result<Exec, Error>>;
+    fn attach<'a>(&'a self, name: &'a str, stdin: bool) -> BoxFuture<'a, Result<Attach, Error>>;
     /// Runs a command to its end, or kills it after `timeout`.
     fn run<'a>(
         &'a self,

@@ -27,7 +27,7 @@ pub use container::process::{Capabilities, Rlimit, Seccomp, StartError, StartErr
 pub use error::Error;
 pub use host::{Host, Settings};
 pub use instance::Instance;
-pub use pod::{Exec, Pod};
+pub use pod::{Attach, Exec, Pod};
 pub use pull::{PullError, Pulls};
 pub use record::{ContainerRecord, ContainerState, Exit};
 pub use registry::{Credentials, docker_config};

@@ -1,8 +1,10 @@
 //! A pod as dory sees it: a handle on the supervisor that holds it.
+mod attach;
 mod exec;
 mod life;
 mod state;
 
+pub use attach::Attach;
 pub use exec::Exec;
 
 use crate::host::{Shared, blocking};
@@ -136,6 +138,11 @@ impl Pod {
     /// Runs a command in a running container.
     pub async fn exec(&self, name: &str, spec: ExecSpec) -> Result<Exec, Error> {
         Exec::start(self.id(), self.link()?, &self.state, name, spec).await
+    }
+
+    /// Listens to a running container, and with `stdin` writes to its standard input where that is open.
+    pub async fn attach(&self, name: &str, stdin: bool) -> Result<Attach, Error> {
+        Attach::start(self.id(), self.link()?, name, stdin).await
     }
 
     /// Usage of the whole pod, and of each running container by name.

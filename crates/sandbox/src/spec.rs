@@ -93,8 +93,10 @@ pub struct ContainerSpec {
     pub unmasked_proc: bool,
     /// A terminal as standard input and output.
     pub tty: bool,
-    /// Standard input stays open (nothing arrives on it); otherwise it is `/dev/null`.
+    /// Standard input stays open, and whoever attaches writes to it; otherwise it is `/dev/null`.
     pub stdin: bool,
+    /// It ends with the first who attached.
+    pub stdin_once: bool,
     /// Where the log goes, for example `<pod logs>/<container>/0.log`. Directories are created.
     pub log_path: PathBuf,
     /// Signal number that asks it to end. `None` = the image's, else SIGTERM.

@@ -35,6 +35,10 @@ pub(crate) enum Request {
         name: String,
         spec: ExecSpec,
     },
+    Attach {
+        name: String,
+        stdin: bool,
+    },
     /// `exec` is the id of the request that started it.
     KillExec {
         exec: u64,
@@ -99,6 +103,12 @@ pub(crate) enum Answer {
     Container(ContainerRecord),
     /// Comes with the near end of the terminal, or with standard input (if asked for), output and error.
     Exec,
+    /// Comes with standard output and error as they are written from now on (one of them with a terminal), and at the
+    /// end with the terminal, or with standard input where that was asked for and is open.
+    Attached {
+        terminal: bool,
+        stdin: bool,
+    },
     Instance {
         pid: u32,
         /// Its control group below the roots.

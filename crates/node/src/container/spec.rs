@@ -49,6 +49,7 @@ pub(crate) fn container_spec(parts: Parts<'_>) -> Result<ContainerSpec, String> 
         unmasked_proc: security.unmasked_proc,
         tty: container.tty == Some(true),
         stdin: container.stdin == Some(true),
+        stdin_once: container.stdin_once == Some(true),
         log_path,
         stop_signal: stop_signal(container)?,
         rlimits: Vec::new(),

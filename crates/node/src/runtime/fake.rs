@@ -213,6 +213,10 @@ impl Sandbox for FakePod {
         Box::pin(async move { Err(Error::NotRunning(name.to_owned())) })
     }
 
+    fn attach<'a>(&'a self, name: &'a str, _: bool) -> BoxFuture<'a, Result<sandbox::Attach, Error>> {
+        Box::pin(async move { Err(Error::NotRunning(name.to_owned())) })
+    }
+
     fn run<'a>(
         &'a self,
         name: &'a str,

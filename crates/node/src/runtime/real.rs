@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use sandbox::{
-    ContainerRecord, ContainerSpec, Credentials, Error, Exec, ExecSpec, Host, Pod, PodSpec, Pulls,
+    Attach, ContainerRecord, ContainerSpec, Credentials, Error, Exec, ExecSpec, Host, Pod, PodSpec, Pulls,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::unix::pipe;
@@ -120,6 +120,10 @@ impl Sandbox for RealPod {
 
     fn exec<'a>(&'a self, name: &'a str, spec: ExecSpec) -> BoxFuture<'a, Result<Exec, Error>> {
         Box::pin(self.0.exec(name, spec))
+    }
+
+    fn attach<'a>(&'a self, name: &'a str, stdin: bool) -> BoxFuture<'a, Result<Attach, Error>> {
+        Box::pin(self.0.attach(name, stdin))
     }
 
     fn run<'a>(

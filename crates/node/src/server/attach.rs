@@ -1,57 +1,85 @@
-//! `/attach/{namespace}/{pod}/{container}`: a running container's output from now on, taken from its log. Its standard
-//! input cannot be reached.
+//! `/attach/{namespace}/{pod}/{container}`: a running container's output from now on, and its standard input where the
+//! container has one.
 
-use futures::StreamExt;
+use std::io;
+use std::os::fd::OwnedFd;
+
 use http::Response;
 use object::Status;
+use sandbox::{Attach, Exit};
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
 
-use super::Call;
-use super::channel::{self, STDERR, STDOUT, Said};
-use super::log::{self, Following};
-use crate::logs::options::Options;
-use crate::logs::read::Reader;
+use super::channel::{self, STDERR, STDIN, STDOUT};
+use super::exec::{Input, MESSAGES_MAX, Peer, converse, copy};
+use super::{Call, log};
 use crate::node::Body;
-use crate::pod::task::uid;
 
 pub(super) async fn attach(mut call: Call) -> Result<Response<Body>, Status> {
-    if call.flag(&["stdin", "input"]) {
-        let message = "attaching to standard input is not supported; use exec, or attach without -i";
-        return Err(Status::bad_request(message));
-    }
-    let views =
-        call.pods.follow_one(&call.key).ok_or_else(|| Status::not_found("", "pods", &call.key.name))?;
-    let view = views.borrow().clone();
+    let view = call.pods.find(&call.key).ok_or_else(|| Status::not_found("", "pods", &call.key.name))?;
     let container = log::find_container(&call, &view)?;
-    let (Some(attempt), true) = (container.attempt, container.running) else {
+    let (Some(sandbox), true) = (view.sandbox, container.running) else {
         return Err(Status::bad_request(format!("container {} is not running", call.container)));
     };
-    let path = call.pods.ground().log_path(uid(&view.pod), &call.container, attempt);
-    let options = Options { follow: true, tail_lines: Some(0), ..Options::default() };
-    let reader = Reader::open(&path, options)
-        .map_err(|error| Status::internal(format!("failed to read the container's output: {error}")))?;
-    let asked = [(STDOUT, call.flag(&["stdout", "output"])), (STDERR, call.flag(&["stderr", "error"]))];
-    let channels = asked.into_iter().filter(|(_, asked)| *asked).map(|(channel, _)| channel).collect();
-    let tty = call.flag(&["tty"]);
+    let (stdin, tty) = (call.flag(&["stdin", "input"]), call.flag(&["tty"]));
+    let show = [(STDOUT, call.flag(&["stdout", "output"])), (STDERR, call.flag(&["stderr", "error"]))];
+    let shown: Vec<u8> = show.into_iter().filter(|(_, shown)| *shown).map(|(channel, _)| channel).collect();
+    let channels = shown.iter().copied().chain(stdin.then_some(STDIN)).collect();
     let (response, door) = channel::open(&mut call.request, channels, tty)?;
-    let following = Following { views, container: call.container.clone() };
     tokio::spawn(async move {
-        let Some((mut speaker, mut listener)) = channel::accept(door).await else { return };
-        speaker.say(STDOUT, b"").await;
-        let (mut chunks, mut text) = futures::channel::mpsc::channel(1);
-        tokio::spawn(async move { log::copy(reader, Some(following), path, &mut chunks).await });
-        loop {
-            tokio::select! {
-                chunk = text.next() => match chunk {
-                    Some(Ok(chunk)) => {
-                        if !speaker.say(STDOUT, &chunk).await {
-                            return;
-                        }
-                    }
-                    _ => return speaker.finish(&channel::success(), listener).await,
-                },
-                said = listener.next() => if said == Said::Gone { return },
+        let Some((mut speaker, listener)) = channel::accept(door).await else { return };
+        speaker.say(shown.first().copied().unwrap_or(STDOUT), b"").await;
+        let attached = sandbox.attach(&call.container, stdin).await.map_err(|error| error.to_string());
+        let (messages, outgoing) = mpsc::channel(MESSAGES_MAX);
+        let taken = attached.and_then(|attach| {
+            take_streams(attach, messages, &shown, stdin).map_err(|error| error.to_string())
+        });
+        match taken {
+            Ok((input, running)) => converse(running, input, outgoing, speaker, listener).await,
+            Err(error) => {
+                let status = Status::internal(format!("error attaching to the container: {error}"));
+                speaker.finish(&status.to_json(), listener).await;
             }
         }
     });
     Ok(response)
+}
+
+/// A container that is listened to: it goes on when the client leaves, and its end is the end of its output.
+struct Running {
+    terminal: Option<OwnedFd>,
+}
+
+impl Peer for Running {
+    async fn end(&mut self) -> Result<Exit, sandbox::Error> {
+        Ok(Exit { code: 0, signal: None, oom: false })
+    }
+
+    async fn leave(&self) {}
+
+    fn resize(&self, columns: u16, rows: u16) -> Result<(), sandbox::Error> {
+        self.terminal.as_ref().map_or(Ok(()), |terminal| Attach::resize(terminal, columns, rows))
+    }
+}
+
+/// Starts listening; gives the container's input.
+fn take_streams(
+    attach: Attach,
+    messages: mpsc::Sender<(u8, Vec<u8>)>,
+    shown: &[u8],
+    stdin: bool,
+) -> io::Result<(Option<Input>, Running)> {
+    for (channel, end) in [(STDOUT, attach.stdout), (STDERR, attach.stderr)] {
+        if let Some(end) = end.filter(|_| shown.contains(&channel)) {
+            tokio::spawn(copy(pipe::Receiver::from_owned_fd(end)?, channel, messages.clone()));
+        }
+    }
+    let input = match (&attach.terminal, attach.stdin) {
+        (Some(terminal), _) if stdin => {
+            Some(Input::Terminal(tokio::fs::File::from_std(terminal.try_clone()?.into())))
+        }
+        (_, Some(end)) => Some(Input::Pipe(pipe::Sender::from_owned_fd(end)?)),
+        _ => None,
+    };
+    Ok((input, Running { terminal: attach.terminal }))
 }

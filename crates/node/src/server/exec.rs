@@ -18,7 +18,7 @@ use crate::node::Body;
 /// Output read at once; one message.
 const CHUNK_BYTES: usize = 16 * 1024;
 /// Messages that wait for a slow client; the command's output waits behind them.
-const MESSAGES_MAX: usize = 8;
+pub(super) const MESSAGES_MAX: usize = 8;
 /// What a terminal takes for the end of input.
 const END_OF_TRANSMISSION: u8 = 4;
 
@@ -49,7 +49,16 @@ pub(super) async fn exec(mut call: Call) -> Result<Response<Body>, Status> {
         // kubectl waits for a first message to know that the other side is there.
         speaker.say(shown.first().copied().unwrap_or(STDOUT), b"").await;
         match sandbox.exec(&call.container, spec).await {
-            Ok(exec) => converse(exec, speaker, listener, &shown).await,
+            Ok(mut exec) => {
+                let (messages, outgoing) = mpsc::channel(MESSAGES_MAX);
+                match take_streams(&mut exec, messages, &shown) {
+                    Ok(input) => converse(exec, input, outgoing, speaker, listener).await,
+                    Err(error) => {
+                        let why = format!("failed to connect the command's streams: {error}");
+                        speaker.finish(&Status::internal(why).to_json(), listener).await;
+                    }
+                }
+            }
             Err(error) => {
                 let status = Status::internal(format!("error executing command in container: {error}"));
                 speaker.finish(&status.to_json(), listener).await;
@@ -60,7 +69,7 @@ pub(super) async fn exec(mut call: Call) -> Result<Response<Body>, Status> {
 }
 
 /// The near end of a terminal or of pipes.
-enum Input {
+pub(super) enum Input {
     Pipe(pipe::Sender),
     Terminal(tokio::fs::File),
 }
@@ -84,9 +93,16 @@ impl Input {
 
     /// Takes what is fed until its end. A command that does not read any more is not an error.
     async fn take(mut self, mut fed: mpsc::Receiver<Fed>) {
-        while let Some(Fed::Data(data)) = fed.recv().await {
-            if self.write(&data).await.is_err() {
-                return;
+        loop {
+            match fed.recv().await {
+                Some(Fed::Data(data)) => {
+                    if self.write(&data).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Fed::End) => break,
+                // The client has left without a word.
+                None => return,
             }
         }
         if let Input::Terminal(_) = &self {
@@ -95,18 +111,41 @@ impl Input {
     }
 }
 
+/// What a client converses with: a command, or a container that runs anyway.
+pub(super) trait Peer: Send {
+    /// How it ended; asked once.
+    fn end(&mut self) -> impl Future<Output = Result<Exit, sandbox::Error>> + Send;
+    /// The client has left.
+    fn leave(&self) -> impl Future<Output = ()> + Send;
+    fn resize(&self, columns: u16, rows: u16) -> Result<(), sandbox::Error>;
+}
+
+impl Peer for Exec {
+    async fn end(&mut self) -> Result<Exit, sandbox::Error> {
+        self.wait().await
+    }
+
+    async fn leave(&self) {
+        self.kill().await;
+    }
+
+    fn resize(&self, columns: u16, rows: u16) -> Result<(), sandbox::Error> {
+        Exec::resize(self, columns, rows)
+    }
+}
+
 /// Carries the streams until the command has ended or the client has left.
-async fn converse(mut exec: Exec, mut speaker: Speaker, mut listener: Listener, shown: &[u8]) {
-    let (messages, mut outgoing) = mpsc::channel::<(u8, Vec<u8>)>(MESSAGES_MAX);
+pub(super) async fn converse(
+    mut exec: impl Peer,
+    input: Option<Input>,
+    mut outgoing: mpsc::Receiver<(u8, Vec<u8>)>,
+    mut speaker: Speaker,
+    mut listener: Listener,
+) {
     // Input is written beside the rest: a command may wait for its output to be read before it reads more.
     let (feed, fed) = mpsc::channel::<Fed>(1);
-    match take_streams(&mut exec, messages, shown) {
-        Ok(Some(input)) => _ = tokio::spawn(input.take(fed)),
-        Ok(None) => {}
-        Err(error) => {
-            let status = Status::internal(format!("failed to connect the command's streams: {error}"));
-            return speaker.finish(&status.to_json(), listener).await;
-        }
+    if let Some(input) = input {
+        tokio::spawn(input.take(fed));
     }
     let mut feed = Some(feed);
     let mut waiting: Option<Fed> = None;
@@ -121,7 +160,7 @@ async fn converse(mut exec: Exec, mut speaker: Speaker, mut listener: Listener, 
             message = outgoing.recv(), if output_open => match message {
                 Some((channel, data)) => {
                     if !speaker.say(channel, &data).await {
-                        return exec.kill().await;
+                        return exec.leave().await;
                     }
                 }
                 None => output_open = false,
@@ -134,14 +173,14 @@ async fn converse(mut exec: Exec, mut speaker: Speaker, mut listener: Listener, 
                         tracing::debug!(%error, "failed to resize a terminal");
                     }
                 }
-                Said::Gone => return exec.kill().await,
+                Said::Gone => return exec.leave().await,
             },
             more = pass(feed.as_ref(), &mut waiting), if waiting.is_some() => {
                 if !more {
                     feed = None;
                 }
             },
-            ended = exec.wait(), if exit.is_none() => match ended {
+            ended = exec.end(), if exit.is_none() => match ended {
                 Ok(ended) => exit = Some(ended),
                 Err(error) => {
                     let status = Status::internal(format!("failed to wait for the command: {error}"));
@@ -188,7 +227,7 @@ fn take_streams(
 }
 
 /// Reads one stream to its end.
-async fn copy(
+pub(super) async fn copy(
     mut from: impl tokio::io::AsyncRead + Unpin,
     channel: u8,
     messages: mpsc::Sender<(u8, Vec<u8>)>,

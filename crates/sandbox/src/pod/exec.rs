@@ -84,8 +84,12 @@ impl Exec {
 
     /// Tells the terminal its size. Does nothing without a terminal.
     pub fn resize(&self, columns: u16, rows: u16) -> Result<(), Error> {
-        let Some(terminal) = &self.terminal else { return Ok(()) };
-        let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(terminal, size).map_err(|e| Error::io("resizing the terminal")(e.into()))
+        self.terminal.as_ref().map_or(Ok(()), |terminal| resize(terminal, columns, rows))
     }
+}
+
+/// Tells a terminal its size.
+pub(super) fn resize(terminal: &OwnedFd, columns: u16, rows: u16) -> Result<(), Error> {
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(terminal, size).map_err(|e| Error::io("resizing the terminal")(e.into()))
 }

@@ -1,5 +1,6 @@
 //! The supervisor of one pod: holds its namespaces and pipes, starts its containers and commands in them, writes their
 //! logs and records their ends. dory may come and go. When the supervisor dies, its containers die.
+mod attach;
 mod container;
 mod exec;
 mod setup;
@@ -158,6 +159,7 @@ impl Supervisor {
                 Ok(Answer::Done)
             }
             Request::Exec { name, spec } => self.exec(id, &name, spec, fds),
+            Request::Attach { name, stdin } => self.attach(&name, stdin, fds),
             Request::KillExec { exec } => {
                 self.commands
                     .iter()

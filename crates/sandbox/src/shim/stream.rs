@@ -18,16 +18,24 @@ pub(super) struct Stream {
     name: &'static str,
     fd: OwnedFd,
     rest: Vec<u8>,
+    /// Listeners: they get what is read as it is.
+    taps: Vec<OwnedFd>,
 }
 
 impl Stream {
     /// The reading end must not block.
     pub(super) fn new(name: &'static str, fd: OwnedFd) -> Stream {
-        Stream { name, fd, rest: Vec::new() }
+        Stream { name, fd, rest: Vec::new(), taps: Vec::new() }
     }
 
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Whoever holds the other end hears what is written from now on. The end must not block: a slow listener loses
+    /// output, and the container never waits for one.
+    pub(super) fn tap(&mut self, end: OwnedFd) {
+        self.taps.push(end);
     }
 
     /// Logs what there is. False once the other end is closed and everything is logged.
@@ -40,7 +48,11 @@ impl Stream {
                     self.finish(log);
                     return false;
                 }
-                Ok(length) => self.take(&buffer[..length], log),
+                Ok(length) => {
+                    let heard = |tap: &OwnedFd| rustix::io::write(tap, &buffer[..length]) != Err(Errno::PIPE);
+                    self.taps.retain(heard);
+                    self.take(&buffer[..length], log);
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return true,
                 Err(_) => return false,
@@ -83,6 +95,27 @@ impl Stream {
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[test]
+    fn listeners_hear_what_is_written_until_they_leave() {
+        use std::io::Read;
+        let dir = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&dir.path().join("0.log")).unwrap();
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&reader, true).unwrap();
+        let mut stream = Stream::new("stdout", reader.into());
+        let (mut near, far) = std::io::pipe().unwrap();
+        stream.tap(far.into());
+        let mut buffer = Vec::new();
+        writer.write_all(b"prompt> ").unwrap();
+        assert!(stream.pump(&mut log, &mut buffer));
+        let mut heard = [0; 8];
+        near.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"prompt> ", "before the line has ended");
+        drop(near);
+        writer.write_all(b"more").unwrap();
+        assert!(stream.pump(&mut log, &mut buffer) && stream.taps.is_empty());
+    }
 
     #[test]
     fn lines_parts_and_rests() {

@@ -34,7 +34,10 @@ pub(super) struct Container {
     id: String,
     started_at: SystemTime,
     /// Kept open so that reading from standard input waits instead of ending.
-    _stdin: Option<OwnedFd>,
+    pub(super) stdin: Option<OwnedFd>,
+    /// Standard input ends with the first who attached.
+    pub(super) stdin_once: bool,
+    pub(super) tty: bool,
 }
 
 /// The standard streams of a new process: their far ends, and what the supervisor keeps.
@@ -105,7 +108,9 @@ impl Supervisor {
             attempt: spec.attempt,
             id: format!("{}/{}/{}", self.file.spec.id, spec.name, spec.attempt),
             started_at: SystemTime::now(),
-            _stdin: streams.stdin,
+            stdin: streams.stdin,
+            stdin_once: spec.stdin_once,
+            tty: spec.tty,
         };
         if let Some(terminal) = running.terminal {
             container.streams = vec![reader("stdout", terminal).map_err(other("terminal"))?];
