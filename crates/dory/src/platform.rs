@@ -161,6 +161,7 @@ pub async fn sweep(data: &DataDir) -> Result<()> {
     let network = Arc::new(parts::network(data).await?);
     parts::host(data, network.clone()).await?.close(true).await?;
     network.close(true).await;
+    node::sweep(&data.join("node")).context("cannot take the volumes of pods away")?;
     Ok(())
 }
 

@@ -29,4 +29,4 @@ mod services;
 mod sources;
 mod volume;
 
-pub use node::{Body, Error, Node, NodeConfig, start};
+pub use node::{Body, Error, Node, NodeConfig, start, sweep};

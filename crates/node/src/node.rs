@@ -128,6 +128,15 @@ pub async fn start(config: NodeConfig) -> Result<Arc<Node>, Error> {
     Ok(Arc::new(Node { name: config.name, pods, stop, tasks, _dns: dns }))
 }
 
+/// Takes away the volumes of pods that a killed platform left in its data directory: some are mounts. For when nothing
+/// runs any more.
+pub fn sweep(data_dir: &std::path::Path) -> std::io::Result<()> {
+    for pod in std::fs::read_dir(data_dir).into_iter().flatten().flatten() {
+        crate::volume::remove(&pod.path().join("volumes"))?;
+    }
+    Ok(())
+}
+
 fn ground(config: &NodeConfig, runtime: Arc<dyn Runtime>, dir: PathBuf, machine: &Machine) -> Ground {
     let client = config.caches.client().clone();
     let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
