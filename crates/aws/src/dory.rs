@@ -1,6 +1,5 @@
 //! What AWS has no word for, below `/_dory/`: the archive that `GetFunction` points to, a function's log, and the
-//! stages of its last cold start. Signed
-//! like everything else.
+//! stages of its last cold start. Signed like everything else.
 
 use crate::door::{Call, Door, NAMESPACE};
 use crate::fault::Fault;

@@ -45,10 +45,12 @@ async fn frozen(dory: &Dory, door: &Door) -> Result<()> {
     Ok(())
 }
 
+/// What nobody else could share: the unchanged pages of the program's file belong to all its instances, also when there is
+/// only one of them.
 fn private_kb(pid: i32) -> Option<f64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let field = |line: &str| line.split_whitespace().nth(1)?.parse::<f64>().ok();
-    Some(rollup.lines().filter(|line| line.starts_with("Private_")).filter_map(field).sum())
+    Some(rollup.lines().filter(|line| line.starts_with("Private_Dirty")).filter_map(field).sum())
 }
 
 /// Every process below this one, by parent.
