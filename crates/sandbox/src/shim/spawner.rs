@@ -21,8 +21,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The stock is refilled this long after a start, so as not to compete with the instance for the CPU.
-const REFILL_AFTER: Duration = Duration::from_millis(20);
+/// The stock is refilled this long after a start, so as not to compete with the instance for the CPU; but soon, because
+/// cold starts that follow each other would otherwise empty it, and each would then wait for its own preparation.
+const REFILL_AFTER: Duration = Duration::from_millis(3);
 
 /// The stock shrinks to [`STOCK_IDLE`] when nothing has been started for this long.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
