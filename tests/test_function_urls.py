@@ -114,3 +114,15 @@ def test_cross_origin_requests(client, function):
     client.update_function_url_config(FunctionName=function, Cors={})
     # The function answers such requests itself now.
     wait_for("the change", lambda: curl(url, "OPTIONS", **asked)[1].get("x-made") == "here")
+
+
+def test_an_alias_has_a_url_of_its_own(client, function):
+    version = client.publish_version(FunctionName=function)["Version"]
+    client.create_alias(FunctionName=function, Name="live", FunctionVersion=version)
+    url = client.create_function_url_config(FunctionName=function, Qualifier="live", AuthType="NONE")["FunctionUrl"]
+    open_url(client, function, Qualifier="live")
+    answer = wait_for("the route", lambda: (got := curl(url))[0] == 200 and got)
+    assert event(answer)["requestContext"]["accountId"] == "anonymous"
+    client.delete_function_url_config(FunctionName=function, Qualifier="live")
+    wait_for("the route to go", lambda: curl(url)[0] == 404)
+    client.delete_alias(FunctionName=function, Name="live")
