@@ -234,3 +234,81 @@ def test_the_cli(platform, awslambda, function):
     assert moved["RoutingConfig"] == {"AdditionalVersionWeights": {"2": 0.5}}
     platform.aws("lambda", "wait", "published-version-active", "--function-name", function, "--qualifier", "2")
     assert len(aws("list-versions-by-function")["Versions"]) == 3
+
+
+def provisioned(awslambda, function, qualifier):
+    return awslambda.get_provisioned_concurrency_config(FunctionName=function, Qualifier=qualifier)
+
+
+def until_ready(awslambda, function, qualifier):
+    return wait_for("the instances to be ready", lambda: (
+        lambda shown: shown if shown["Status"] == "READY" else None)(provisioned(awslambda, function, qualifier)))
+
+
+def started_as(awslambda, function, qualifier):
+    return invoke(awslambda, function, Qualifier=qualifier)[1][0]
+
+
+@pytest.fixture
+def asked(awslambda, function):
+    """A function that answers how its instance was started, published as version 1, and alias live."""
+    says = shell_runtime('printf \'["%s"]\' "$AWS_LAMBDA_INITIALIZATION_TYPE"')
+    awslambda.update_function_code(FunctionName=function, ZipFile=says, Publish=True)
+    awslambda.create_alias(FunctionName=function, Name="live", FunctionVersion="1")
+    return function
+
+
+def test_provisioned_instances(platform, awslambda, asked):
+    made = awslambda.put_provisioned_concurrency_config(
+        FunctionName=asked, Qualifier="live", ProvisionedConcurrentExecutions=2)
+    assert made["ResponseMetadata"]["HTTPStatusCode"] == 202
+    assert made["RequestedProvisionedConcurrentExecutions"] == 2
+    shown = until_ready(awslambda, asked, "live")
+    assert shown["AvailableProvisionedConcurrentExecutions"] == shown["AllocatedProvisionedConcurrentExecutions"] == 2
+    assert started_as(awslambda, asked, "live") == "provisioned-concurrency"
+    assert started_as(awslambda, asked, "1") == "provisioned-concurrency"
+    assert started_as(awslambda, asked, "$LATEST") == "on-demand"
+    listed = awslambda.list_provisioned_concurrency_configs(FunctionName=asked)["ProvisionedConcurrencyConfigs"]
+    assert [one["FunctionArn"].rsplit(":", 1)[1] for one in listed] == ["live"]
+    account = awslambda.get_account_settings()["AccountLimit"]
+    assert account["ConcurrentExecutions"] - account["UnreservedConcurrentExecutions"] >= 2
+    row = next(line for line in platform.kubectl("get", "functionaliases").stdout.splitlines() if f"{asked}.live" in line)
+    assert row.split()[5] == "2"
+    awslambda.delete_provisioned_concurrency_config(FunctionName=asked, Qualifier="live")
+    wait_for("them to go", lambda: started_as(awslambda, asked, "live") == "on-demand")
+    refused(awslambda.exceptions.ProvisionedConcurrencyConfigNotFoundException,
+            awslambda.get_provisioned_concurrency_config, FunctionName=asked, Qualifier="live")
+
+
+def test_what_cannot_be_provisioned(awslambda, asked):
+    put = lambda qualifier, wanted: (awslambda.put_provisioned_concurrency_config, {
+        "FunctionName": asked, "Qualifier": qualifier, "ProvisionedConcurrentExecutions": wanted})
+    errors = awslambda.exceptions
+    for error, (call, members) in (
+        (errors.InvalidParameterValueException, put("$LATEST", 1)),
+        (errors.ClientError, put("1", 0)),
+        (errors.ResourceNotFoundException, put("7", 1)),
+        (errors.InvalidParameterValueException, put("1", 100_000)),
+    ):
+        assert refused(error, call, **members)
+    awslambda.put_function_concurrency(FunctionName=asked, ReservedConcurrentExecutions=1)
+    call, members = put("1", 2)
+    assert "reservedConcurrentExecution" in refused(errors.InvalidParameterValueException, call, **members)
+    call, members = put("1", 1)
+    call(**members)
+    until_ready(awslambda, asked, "1")
+    call, members = put("live", 1)
+    assert "already Provisioned version" in refused(errors.InvalidParameterValueException, call, **members)
+    # All of the reservation is provisioned: there is nothing left for $LATEST.
+    throttled = pytest.raises(errors.TooManyRequestsException, invoke, awslambda, asked).value.response
+    assert throttled["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert throttled["ResponseMetadata"]["HTTPHeaders"]["retry-after"]
+    assert started_as(awslambda, asked, "1") == "provisioned-concurrency"
+
+
+def test_provisioning_what_cannot_start(awslambda, function):
+    awslambda.update_function_code(FunctionName=function, ZipFile=zipped(bootstrap="#!/bin/sh\nexit 3\n"), Publish=True)
+    awslambda.put_provisioned_concurrency_config(FunctionName=function, Qualifier="1", ProvisionedConcurrentExecutions=1)
+    shown = wait_for("the failure", lambda: (
+        lambda shown: shown if shown["Status"] == "FAILED" else None)(provisioned(awslambda, function, "1")))
+    assert "exit status 3" in shown["StatusReason"] and shown["AvailableProvisionedConcurrentExecutions"] == 0

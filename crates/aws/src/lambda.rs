@@ -17,6 +17,7 @@ mod object;
 mod page;
 mod permission;
 mod policy;
+mod provisioned;
 mod read;
 mod resource_policy;
 mod route;
@@ -58,6 +59,10 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "UpdateAlias" => alias::update(door, call, &name()?, parameter(1)).await,
         "DeleteAlias" => alias::delete(door, &name()?, parameter(1)).await,
         "ListAliases" => alias::list(door, call, &name()?).await,
+        "PutProvisionedConcurrencyConfig" => provisioned::put(door, call, &name()?).await,
+        "GetProvisionedConcurrencyConfig" => provisioned::get(door, &name()?).await,
+        "ListProvisionedConcurrencyConfigs" => provisioned::list(door, call, &name()?).await,
+        "DeleteProvisionedConcurrencyConfig" => provisioned::delete(door, &name()?).await,
         "GetAccountSettings" => account::get_settings(door).await,
         "UpdateFunctionCode" => update::update_function_code(door, call, &name()?).await,
         "UpdateFunctionConfiguration" => update::update_function_configuration(door, call, &name()?).await,

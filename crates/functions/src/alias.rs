@@ -24,6 +24,8 @@ pub(crate) struct Alias {
     pub(crate) version: String,
     /// The additional version and its weight, from 0 to 1.
     pub(crate) additional: Option<(String, f64)>,
+    /// Instances to keep ready of the versions it leads to.
+    pub(crate) provisioned: u32,
     requests: AtomicU64,
 }
 
@@ -35,6 +37,7 @@ struct Spec {
     function_version: String,
     #[serde(default)]
     routing: BTreeMap<String, f64>,
+    provisioned_concurrency: Option<u32>,
 }
 
 impl Alias {
@@ -48,6 +51,7 @@ impl Alias {
             name: spec.name,
             version: spec.function_version,
             additional: spec.routing.into_iter().next(),
+            provisioned: spec.provisioned_concurrency.unwrap_or(0),
             requests: AtomicU64::new(1),
         })
     }
@@ -60,6 +64,17 @@ impl Alias {
             }
             _ => &self.version,
         }
+    }
+
+    /// How many of its provisioned instances are of this version: as many as its share of the calls needs.
+    pub(crate) fn provisioned_of(&self, version: &str) -> u32 {
+        let share = match &self.additional {
+            Some((additional, weight)) if additional == version => *weight,
+            Some((_, weight)) if self.version == version => 1.0 - weight,
+            None if self.version == version => 1.0,
+            _ => return 0,
+        };
+        (f64::from(self.provisioned) * share).ceil() as u32
     }
 }
 
@@ -105,6 +120,19 @@ mod tests {
     fn every_other_caller_sees_the_ratio_too() {
         let hits = (0..1000).filter(|n| falls(n * 2, 0.3)).count();
         assert!(hits.abs_diff(300) <= 4, "{hits}");
+    }
+
+    #[test]
+    fn provisioned_instances_are_shared_as_the_calls_are() {
+        let alias = Alias::read(&json!({
+            "metadata": {"name": "f.live"},
+            "spec": {
+                "functionName": "f", "name": "live", "functionVersion": "2", "routing": {"3": 0.25},
+                "provisionedConcurrency": 5,
+            },
+        }))
+        .expect("a well-formed alias");
+        assert_eq!(["1", "2", "3"].map(|version| alias.provisioned_of(version)), [0, 4, 2]);
     }
 
     #[test]

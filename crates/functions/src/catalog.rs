@@ -3,10 +3,10 @@
 //! published version never changes and has a pool of its own as long as it exists.
 
 use crate::alias::Alias;
-use crate::concurrency::{Account, Usage};
+use crate::concurrency::{Account, Limits, Usage};
 use crate::definition::Definition;
 use crate::machine::Machine;
-use crate::pool::Pool;
+use crate::pool::{Pool, Provisioned};
 use crate::report::LATEST;
 use client::Key;
 use std::collections::{HashMap, HashSet};
@@ -19,8 +19,25 @@ pub(crate) struct Function {
     pub(crate) pool: Arc<Pool>,
     /// The function's, over all its versions.
     pub(crate) usage: Arc<Usage>,
+    /// Those of them that are not on provisioned instances.
+    pub(crate) on_demand: Arc<Usage>,
     /// The function's, over all its versions.
     pub(crate) reserved_concurrency: Option<u32>,
+    /// Instances provisioned for versions of the function.
+    pub(crate) provisioned_sum: u32,
+}
+
+impl Function {
+    /// What limits its invocations.
+    pub(crate) fn limits(&self) -> Limits<'_> {
+        Limits {
+            running: &self.usage,
+            on_demand: &self.on_demand,
+            reserved: self.reserved_concurrency,
+            provisioned_sum: self.provisioned_sum,
+            provisioned: (&self.pool.provisioned_usage, self.pool.wanted()),
+        }
+    }
 }
 
 pub(crate) struct Catalog {
@@ -88,17 +105,20 @@ impl Catalog {
         let replaced = {
             let mut functions = self.write();
             let old = functions.by_key.get(&key);
-            let usage = old.map(|old| old.usage.clone()).unwrap_or_default();
+            let (usage, on_demand) =
+                old.map(|old| (old.usage.clone(), old.on_demand.clone())).unwrap_or_default();
             let kept = old.filter(|old| old.definition.revision == definition.revision);
             let pool = match kept {
                 Some(old) => old.pool.clone(),
                 None => Pool::new(self.machine.clone(), definition.clone()),
             };
             let reserved_concurrency = definition.reserved_concurrency;
-            let function = Function { definition, pool, usage, reserved_concurrency };
-            let old = functions.by_key.insert(key, function.clone());
+            let provisioned_sum = 0;
+            let function =
+                Function { definition, pool, usage, on_demand, reserved_concurrency, provisioned_sum };
+            let old = functions.by_key.insert(key.clone(), function.clone());
             functions.index();
-            self.account.reserve(functions.reserved());
+            self.provision(&mut functions, &key);
             old.filter(|old| !Arc::ptr_eq(&old.pool, &function.pool))
         };
         if let Some(old) = replaced {
@@ -114,7 +134,7 @@ impl Catalog {
         let replaced = {
             let mut functions = self.write();
             functions.version_objects.insert(object.clone(), (key.clone(), version.clone()));
-            let versions = functions.versions.entry(key).or_default();
+            let versions = functions.versions.entry(key.clone()).or_default();
             let kept = versions
                 .get(&version)
                 .filter(|(old, _)| old.uid == definition.uid && old.revision == definition.revision);
@@ -123,6 +143,7 @@ impl Catalog {
                 None => Pool::new(self.machine.clone(), definition.clone()),
             };
             let old = versions.insert(version, (definition, pool.clone()));
+            self.provision(&mut functions, &key);
             old.map(|(_, old)| old).filter(|old| !Arc::ptr_eq(old, &pool))
         };
         if let Some(old) = replaced {
@@ -136,7 +157,8 @@ impl Catalog {
         let key = Key::new(alias.namespace.clone(), alias.function.clone());
         let mut functions = self.write();
         functions.alias_objects.insert(object.clone(), (key.clone(), alias.name.clone()));
-        functions.aliases.entry(key).or_default().insert(alias.name.clone(), Arc::new(alias));
+        functions.aliases.entry(key.clone()).or_default().insert(alias.name.clone(), Arc::new(alias));
+        self.provision(&mut functions, &key);
     }
 
     /// A function was deleted.
@@ -145,7 +167,7 @@ impl Catalog {
             let mut functions = self.write();
             let removed = functions.by_key.remove(key);
             functions.index();
-            self.account.reserve(functions.reserved());
+            self.provision(&mut functions, key);
             removed
         };
         if let Some(removed) = removed {
@@ -158,7 +180,9 @@ impl Catalog {
         let removed = {
             let mut functions = self.write();
             let Some((key, version)) = functions.version_objects.remove(object) else { return };
-            take(&mut functions.versions, &key, &version)
+            let removed = take(&mut functions.versions, &key, &version);
+            self.provision(&mut functions, &key);
+            removed
         };
         if let Some((_, pool)) = removed {
             pool.close();
@@ -170,7 +194,45 @@ impl Catalog {
         let mut functions = self.write();
         if let Some((key, name)) = functions.alias_objects.remove(object) {
             take(&mut functions.aliases, &key, &name);
+            self.provision(&mut functions, &key);
         }
+    }
+
+    /// What is provisioned for this qualifier of a function, and how far that has come: an alias of two versions has
+    /// instances of both.
+    pub(crate) fn provisioned(&self, key: &Key, qualifier: &str) -> Option<Provisioned> {
+        let functions = self.read();
+        let versions = functions.versions.get(key)?;
+        let Some(alias) = functions.aliases.get(key).and_then(|aliases| aliases.get(qualifier)) else {
+            return versions.get(qualifier).map(|(_, pool)| pool.provisioned());
+        };
+        let led_to = [Some(&alias.version), alias.additional.as_ref().map(|(version, _)| version)];
+        let mut sum = Provisioned { wanted: alias.provisioned, ready: 0, failure: None };
+        for (_, pool) in led_to.into_iter().flatten().filter_map(|version| versions.get(version)) {
+            let of_one = pool.provisioned();
+            sum.ready = (sum.ready + of_one.ready).min(sum.wanted);
+            sum.failure = sum.failure.or(of_one.failure);
+        }
+        Some(sum)
+    }
+
+    /// Lets the pools of a function's versions keep ready what is asked for now, and takes that off what others share.
+    fn provision(&self, functions: &mut Functions, key: &Key) {
+        let uid = functions.by_key.get(key).map(|function| function.definition.uid.clone());
+        let ours = |theirs: &str| uid.as_ref().is_some_and(|uid| theirs.is_empty() || theirs == uid);
+        let mut sum: u32 = 0;
+        for (version, (definition, pool)) in functions.versions.get(key).into_iter().flatten() {
+            let aliases = functions.aliases.get(key).into_iter().flat_map(HashMap::values);
+            let by_alias: u32 =
+                aliases.filter(|alias| ours(&alias.uid)).map(|alias| alias.provisioned_of(version)).sum();
+            let wanted = if ours(&definition.uid) { definition.provisioned + by_alias } else { 0 };
+            pool.provision(wanted);
+            sum = sum.saturating_add(wanted);
+        }
+        if let Some(function) = functions.by_key.get_mut(key) {
+            function.provisioned_sum = sum;
+        }
+        self.account.reserve(functions.reserved());
     }
 
     /// The code archives that functions and versions name.
@@ -217,7 +279,10 @@ impl Functions {
     }
 
     fn reserved(&self) -> u32 {
-        let reserved = self.by_key.values().filter_map(|function| function.definition.reserved_concurrency);
+        let reserved = self
+            .by_key
+            .values()
+            .map(|function| function.reserved_concurrency.unwrap_or(function.provisioned_sum));
         reserved.fold(0, u32::saturating_add)
     }
 }

@@ -1,5 +1,5 @@
 //! How many invocations may run at the same time: a function's reserved concurrency is its own and its limit; all other
-//! functions share what the account has left. Counted in memory; every count is given back when its invocation ends.
+//! functions share what the account has left. What is provisioned for a version is a part that is kept for it. Counted in memory; every count is given back when its invocation ends.
 
 use crate::invocation::ThrottleReason;
 use std::sync::Arc;
@@ -8,6 +8,20 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// Invocations in flight of one function, over all its revisions.
 #[derive(Debug, Default)]
 pub(crate) struct Usage(AtomicU32);
+
+/// What limits the invocations of one version of a function.
+pub(crate) struct Limits<'a> {
+    /// Invocations of the function in flight, in all.
+    pub(crate) running: &'a Arc<Usage>,
+    /// Those of them that are not on what is provisioned.
+    pub(crate) on_demand: &'a Arc<Usage>,
+    /// What the function reserves.
+    pub(crate) reserved: Option<u32>,
+    /// What is provisioned for versions of the function, in all.
+    pub(crate) provisioned_sum: u32,
+    /// What is provisioned for this version, and how much of it is in use.
+    pub(crate) provisioned: (&'a Arc<Usage>, u32),
+}
 
 /// The account: one limit, of which functions reserve parts.
 #[derive(Debug)]
@@ -20,7 +34,9 @@ pub(crate) struct Account {
 /// One counted invocation.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    function: Arc<Usage>,
+    running: Arc<Usage>,
+    /// The function's share on demand, or the version's provisioned one.
+    share: Arc<Usage>,
     account: Option<Arc<Account>>,
 }
 
@@ -61,29 +77,38 @@ impl Account {
         self.limit
     }
 
-    /// Counts an invocation of a function, or says which limit is in the way.
-    pub(crate) fn enter(
-        self: &Arc<Self>,
-        function: &Arc<Usage>,
-        reserved: Option<u32>,
-    ) -> Result<Slot, ThrottleReason> {
-        if let Some(reserved) = reserved {
-            return match function.enter(reserved) {
-                true => Ok(Slot { function: function.clone(), account: None }),
+    /// Counts an invocation of a function, or says which limit is in the way. What is provisioned is used first.
+    pub(crate) fn enter(self: &Arc<Self>, limits: &Limits<'_>) -> Result<Slot, ThrottleReason> {
+        let (provisioned, instances) = limits.provisioned;
+        if instances > 0 && provisioned.enter(instances) {
+            return Ok(Slot::new(limits, provisioned, None));
+        }
+        if let Some(reserved) = limits.reserved {
+            // What is provisioned is part of the reservation, and kept for those versions.
+            return match limits.on_demand.enter(reserved.saturating_sub(limits.provisioned_sum)) {
+                true => Ok(Slot::new(limits, limits.on_demand, None)),
                 false => Err(ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded),
             };
         }
         if !self.unreserved.enter(self.unreserved_limit()) {
             return Err(ThrottleReason::ConcurrentInvocationLimitExceeded);
         }
-        function.enter(u32::MAX);
-        Ok(Slot { function: function.clone(), account: Some(self.clone()) })
+        limits.on_demand.enter(u32::MAX);
+        Ok(Slot::new(limits, limits.on_demand, Some(self.clone())))
+    }
+}
+
+impl Slot {
+    fn new(limits: &Limits<'_>, share: &Arc<Usage>, account: Option<Arc<Account>>) -> Slot {
+        limits.running.enter(u32::MAX);
+        Slot { running: limits.running.clone(), share: share.clone(), account }
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.function.leave();
+        self.running.leave();
+        self.share.leave();
         if let Some(account) = &self.account {
             account.unreserved.leave();
         }
@@ -94,20 +119,67 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
+    #[derive(Default)]
+    struct Function {
+        running: Arc<Usage>,
+        on_demand: Arc<Usage>,
+        provisioned: Arc<Usage>,
+    }
+
+    impl Function {
+        fn enter(
+            &self,
+            account: &Arc<Account>,
+            reserved: Option<u32>,
+            provisioned: u32,
+        ) -> Result<Slot, &'static str> {
+            let limits = Limits {
+                running: &self.running,
+                on_demand: &self.on_demand,
+                reserved,
+                provisioned_sum: provisioned,
+                provisioned: (&self.provisioned, provisioned),
+            };
+            account.enter(&limits).map_err(ThrottleReason::as_str)
+        }
+    }
+
+    const RESERVED: &str = "ReservedFunctionConcurrentInvocationLimitExceeded";
+    const ACCOUNT: &str = "ConcurrentInvocationLimitExceeded";
+
     #[test]
     fn reserved_functions_have_their_own_and_no_more() {
         let account = Account::new(3);
         account.reserve(2);
-        let (busy, other) = (Arc::new(Usage::default()), Arc::new(Usage::default()));
-        let first = account.enter(&busy, Some(2)).expect("one");
-        let _second = account.enter(&busy, Some(2)).expect("two");
-        let refused =
-            |usage: &Arc<Usage>, reserved| account.enter(usage, reserved).expect_err("a limit").as_str();
-        assert_eq!(refused(&busy, Some(2)), "ReservedFunctionConcurrentInvocationLimitExceeded");
-        let _third = account.enter(&other, None).expect("what is left");
-        assert_eq!(refused(&other, None), "ConcurrentInvocationLimitExceeded");
+        let (busy, other) = (Function::default(), Function::default());
+        let first = busy.enter(&account, Some(2), 0).expect("one");
+        let _second = busy.enter(&account, Some(2), 0).expect("two");
+        assert_eq!(busy.enter(&account, Some(2), 0).expect_err("a limit"), RESERVED);
+        let _third = other.enter(&account, None, 0).expect("what is left");
+        assert_eq!(other.enter(&account, None, 0).expect_err("a limit"), ACCOUNT);
         drop(first);
-        assert!(account.enter(&busy, Some(2)).is_ok());
-        assert_eq!(refused(&busy, Some(0)), "ReservedFunctionConcurrentInvocationLimitExceeded");
+        assert!(busy.enter(&account, Some(2), 0).is_ok());
+        assert_eq!(busy.enter(&account, Some(0), 0).expect_err("a limit"), RESERVED);
+    }
+
+    #[test]
+    fn what_is_provisioned_is_kept_and_the_rest_spills_over() {
+        let account = Account::new(3);
+        account.reserve(2);
+        let (ready, other) = (Function::default(), Function::default());
+        let _others = other.enter(&account, None, 0).expect("what is left");
+        let _slots =
+            [ready.enter(&account, None, 2).expect("one"), ready.enter(&account, None, 2).expect("two")];
+        assert_eq!(ready.enter(&account, None, 2).expect_err("nothing to spill over to"), ACCOUNT);
+        assert_eq!(ready.running.running(), 2);
+    }
+
+    #[test]
+    fn what_is_provisioned_is_part_of_the_reservation() {
+        let account = Account::new(10);
+        account.reserve(3);
+        let function = Function::default();
+        let _slots: Vec<_> = (0..3).map(|_| function.enter(&account, Some(3), 2).expect("three")).collect();
+        assert_eq!(function.enter(&account, Some(3), 2).expect_err("a limit"), RESERVED);
     }
 }

@@ -165,7 +165,7 @@ impl Functions {
                 executed_version: function.definition.version.clone(),
             });
         }
-        let slot = self.account.enter(&function.usage, function.reserved_concurrency).map_err(|reason| {
+        let slot = self.account.enter(&function.limits()).map_err(|reason| {
             self.machine.throttled(&function, invocation.qualifier.as_deref());
             InvokeError::TooManyRequests(reason)
         })?;
@@ -301,6 +301,19 @@ impl Functions {
         let header = invocation.trace_id.as_deref();
         let passed = trace::pass_on(header, &arn, function.definition.traced, !may_loop);
         passed.map_err(|trace::Loop| InvokeError::Recursive)
+    }
+
+    /// What is provisioned for a version or an alias: instances that are wanted, those that are ready, and why the last
+    /// start of one failed.
+    pub fn provisioned(
+        &self,
+        namespace: &str,
+        name: &str,
+        qualifier: &str,
+    ) -> Option<(u32, u32, Option<String>)> {
+        let key = Key::new(namespace, object_name(name));
+        let found = self.catalog.provisioned(&key, qualifier)?;
+        Some((found.wanted, found.ready, found.failure))
     }
 
     fn not_found(&self, invocation: &Invocation) -> InvokeError {

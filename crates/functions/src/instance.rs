@@ -110,11 +110,24 @@ pub(crate) struct Instance {
     /// Wakes the task that minds the instance, when it has no timer that would.
     changed: Notify,
     unminded: AtomicBool,
+    /// It is one of those that are kept ready.
+    kept: AtomicBool,
     /// When its credentials are about to end, and another instance takes over.
     rotate_at: Instant,
 }
 
 impl Instance {
+    /// Whether it is one of those that are kept ready.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.kept.load(Ordering::Acquire)
+    }
+
+    /// It is kept no more, and ends as all others do.
+    pub(crate) fn release(&self) {
+        self.kept.store(false, Ordering::Release);
+        self.changed.notify_one();
+    }
+
     /// The runtime asks for an event. The first time this also says that it is ready.
     pub(crate) async fn next(self: &Arc<Self>) -> Result<Work, Refusal> {
         self.settle_broken();

@@ -1,13 +1,18 @@
 //! The instances of one revision of one function. Owns who waits, who is idle and how many starts are under way; an
 //! invocation takes an idle instance, or waits for whichever is ready first: one that finishes, or a new one.
 
+mod provision;
 mod start;
 
+pub(crate) use provision::Provisioned;
+
+use crate::concurrency::Usage;
 use crate::definition::Definition;
 use crate::instance::{InitFailure, Instance, Unstarted};
 use crate::machine::Machine;
 use crate::stages::Stage;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -21,6 +26,10 @@ pub(crate) struct Pool {
     machine: Arc<Machine>,
     pub(crate) definition: Arc<Definition>,
     state: Mutex<State>,
+    /// How much of what is provisioned is in use.
+    pub(crate) provisioned_usage: Arc<Usage>,
+    /// How many instances to keep ready.
+    wanted: AtomicU32,
 }
 
 #[derive(Default)]
@@ -35,6 +44,13 @@ struct State {
     last_start: Duration,
     /// The stages of the last cold start that was followed by an answer.
     cold_start: Vec<Stage>,
+    /// Those that are kept ready, and starts of such under way.
+    kept: HashSet<String>,
+    keeping: usize,
+    /// Why one could not be started, the last time it was tried.
+    failure: Option<String>,
+    /// No such start is tried now, because one has just failed.
+    paused: bool,
     /// A newer revision has taken over: serve who waits, then end.
     closed: bool,
 }
@@ -62,14 +78,20 @@ impl Drop for Lease {
 
 impl Pool {
     pub(crate) fn new(machine: Arc<Machine>, definition: Arc<Definition>) -> Arc<Pool> {
-        Arc::new(Pool { machine, definition, state: Mutex::default() })
+        Arc::new(Pool {
+            machine,
+            definition,
+            state: Mutex::default(),
+            provisioned_usage: Arc::default(),
+            wanted: AtomicU32::new(0),
+        })
     }
 
     /// An instance that waits for an event.
     pub(crate) async fn take(self: &Arc<Self>) -> Result<Lease, Unstarted> {
         let (mut handed, grace) = {
             let mut state = self.lock();
-            if let Some(instance) = state.idle.pop() {
+            if let Some(instance) = state.idle_instance() {
                 return Ok(Lease { instance: Some(instance), pool: self.clone() });
             }
             let (hand, handed) = oneshot::channel();
@@ -94,7 +116,9 @@ impl Pool {
             let mut state = self.lock();
             if let Some(instance) = &instance {
                 state.finishing.remove(&instance.id);
-                if first {
+                if first && instance.is_kept() {
+                    state.keep(instance.id.clone());
+                } else if first {
                     state.starting = state.starting.saturating_sub(1);
                     state.last_start = instance.age();
                 }
@@ -149,11 +173,15 @@ impl Pool {
 
     /// An instance has ended, whatever it was doing.
     pub(crate) fn gone(self: &Arc<Self>, id: &str) {
-        {
+        let gone = {
             let mut state = self.lock();
             state.idle.retain(|instance| instance.id != id);
             state.finishing.remove(id);
-            state.live.remove(id);
+            state.kept.remove(id);
+            state.live.remove(id)
+        };
+        if let Some(instance) = gone {
+            self.lost(&instance);
         }
         // Who waited for this one needs another.
         self.start_if_needed();

@@ -17,7 +17,7 @@ impl Functions {
         mut invocation: Invocation,
     ) -> Result<StreamedOutcome, InvokeError> {
         let function = self.admit(&mut invocation)?;
-        let slot = self.account.enter(&function.usage, function.reserved_concurrency).map_err(|reason| {
+        let slot = self.account.enter(&function.limits()).map_err(|reason| {
             self.machine.throttled(&function, invocation.qualifier.as_deref());
             InvokeError::TooManyRequests(reason)
         })?;

@@ -52,13 +52,18 @@ impl Instance {
         machine: &Arc<Machine>,
         definition: &Definition,
         pool: &Arc<Pool>,
+        kept: bool,
         mut watch: Stopwatch,
     ) -> Result<(Arc<Instance>, oneshot::Receiver<Result<(), InitFailure>>), InitFailure> {
         let born = Instant::now();
         let id = uuid::Uuid::new_v4().simple().to_string();
         let logging = definition.revision.logging.clone();
         let stream = logging.stream(&definition.name, &definition.version, &id, Timestamp::now());
-        let (spec, kind) = spec(machine, definition, &id, &stream).await?;
+        let (mut spec, kind) = spec(machine, definition, &id, &stream).await?;
+        if kept {
+            let how = spec.env.iter_mut().find(|(name, _)| name == "AWS_LAMBDA_INITIALIZATION_TYPE");
+            how.into_iter().for_each(|(_, value)| "provisioned-concurrency".clone_into(value));
+        }
         watch.mark("prepare");
         let sandbox = sandbox(machine, spec, kind, &mut watch).await?;
         let broken = |error: io::Error| InitFailure::Machine(error.to_string());
@@ -85,6 +90,7 @@ impl Instance {
             state: Mutex::new(State::Starting(Some(ready))),
             changed: Notify::new(),
             unminded: AtomicBool::new(false),
+            kept: AtomicBool::new(kept),
             rotate_at: born + machine.aws.rotate_after(),
         });
         pool.admit(&instance);
@@ -160,6 +166,7 @@ impl Instance {
         self.unminded.store(true, Ordering::Release);
         let rest = match &*self.lock() {
             State::Gone => Rest::End,
+            State::Idle { frozen: true, .. } if self.is_kept() => Rest::StopAt(self.rotate_at),
             State::Idle { since, frozen: true, .. } => {
                 Rest::StopAt((*since + keep_alive).min(self.rotate_at))
             }

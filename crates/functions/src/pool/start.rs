@@ -35,9 +35,9 @@ impl Pool {
             self.lock().starting -= 1;
             return self.start_if_needed();
         }
-        let mut result = self.try_start(watch.clone(), INIT_LIMIT, "init").await;
+        let mut result = self.try_start(false, watch.clone(), INIT_LIMIT, "init").await;
         if result.as_ref().is_err_and(|unstarted| may_pass(&unstarted.failure)) {
-            result = self.try_start(watch, self.definition.revision.timeout, "invoke").await;
+            result = self.try_start(false, watch, self.definition.revision.timeout, "invoke").await;
         }
         drop(permit);
         let Err(unstarted) = result else { return };
@@ -54,13 +54,15 @@ impl Pool {
     }
 
     /// One start. On success the instance has offered itself already, and is counted as started there.
-    async fn try_start(
+    pub(super) async fn try_start(
         self: &Arc<Self>,
+        kept: bool,
         watch: Stopwatch,
         limit: Duration,
         phase: &str,
     ) -> Result<(), Unstarted> {
-        let (instance, mut started) = Instance::start(&self.machine, &self.definition, self, watch).await?;
+        let (instance, mut started) =
+            Instance::start(&self.machine, &self.definition, self, kept, watch).await?;
         let result = match tokio::time::timeout(limit, &mut started).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(InitFailure::Machine("the instance was stopped while it started".to_owned())),
