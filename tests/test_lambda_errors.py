@@ -183,6 +183,7 @@ CASES = [
     ("InvokeWithResponseStream", "InvalidRequestContentException", lambda: {"FunctionName": "faulty", "Payload": b"{"}),
     ("InvokeWithResponseStream", "RequestTooLargeException", lambda: {"FunctionName": "faulty", "Payload": b'"' + b"x" * (6 << 20) + b'"' + b" " * 200}),
     ("InvokeWithResponseStream", "TooManyRequestsException", lambda: {"FunctionName": "faulty-closed"}),
+    ("InvokeAsync", "InvalidRequestContentException", lambda: {"FunctionName": "faulty", "InvokeArgs": b"{"}),
     ("Invoke", INVALID, lambda: TORN),
     ("Invoke", "InvalidRequestContentException", lambda: {"FunctionName": "faulty", "Payload": b"{"}),
     ("Invoke", "RequestTooLargeException", lambda: {"FunctionName": "faulty", "Payload": b'"' + b"x" * (6 << 20) + b'"' + b" " * 200}),
@@ -197,6 +198,7 @@ MORE = {
     "PutProvisionedConcurrencyConfig": {"Qualifier": "1", "ProvisionedConcurrentExecutions": 1},
     "CreateAlias": {"Name": "live", "FunctionVersion": "1"}, "GetAlias": {"Name": "live"}, "UpdateAlias": {"Name": "live"},
     "UpdateFunctionCode": {"ZipFile": zipped(a="b")},
+    "InvokeAsync": {"InvokeArgs": b"{}"},
 }
 
 
