@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         region: "us-east-1".to_owned(),
         interpreter_dirs,
         aws: functions::loopback::no_aws(),
+        events: functions::EventConfig::in_memory().await,
     });
     let credentials = sigv4::Credentials {
         access_key_id: "AKIDORYEXAMPLE".to_owned(),

@@ -67,6 +67,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "UpdateFunctionCode" => update::update_function_code(door, call, &name()?).await,
         "UpdateFunctionConfiguration" => update::update_function_configuration(door, call, &name()?).await,
         "DeleteFunction" => update::delete_function(door, &name()?).await,
+        "InvokeAsync" => invoke::invoke_async(door, call, &name()?).await,
         "Invoke" => invoke::invoke(door, call, &name()?).await,
         "InvokeWithResponseStream" => stream::invoke(door, call, &name()?).await,
         "CreateFunctionUrlConfig" => url::create(door, call, &name()?).await,

@@ -32,6 +32,7 @@ impl House {
             region: "us-east-1".to_owned(),
             interpreter_dirs: Vec::new(),
             aws: functions::loopback::no_aws(),
+            events: functions::EventConfig::in_memory().await,
         });
         let credentials = Credentials {
             access_key_id: "AKIDEXAMPLE".to_owned(),

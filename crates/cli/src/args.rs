@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::RetryDelays;
+
 /// A whole Kubernetes and a whole Lambda-style platform in one binary.
 #[derive(Parser, Debug)]
 #[command(name = "dory", version, propagate_version = true, max_term_width = 100)]
@@ -78,6 +80,9 @@ pub struct Up {
     /// Booted interpreters to keep waiting for each kind of function that is started now and then (0 boots none ahead)
     #[arg(long, default_value_t = 2, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(0..=4))]
     pub prebooted: u8,
+    /// Seconds before the first and the second retry of an asynchronous invocation that failed; decimals are allowed
+    #[arg(long, default_value = "60,120", value_name = "FIRST,SECOND")]
+    pub async_retry_delays: RetryDelays,
 }
 
 /// `dory down`

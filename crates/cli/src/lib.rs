@@ -17,6 +17,7 @@ mod function;
 mod logs;
 mod manifest;
 mod platform;
+mod retry_delays;
 mod size;
 mod status;
 mod table;
@@ -25,6 +26,7 @@ mod trace;
 
 pub use args::{Args, Command, Cost, Deploy, Down, Image, Logs, Top, Up};
 pub use platform::{ENDPOINTS_FILE, Endpoints, Platform};
+pub use retry_delays::RetryDelays;
 pub use size::bytes as format_bytes;
 
 use anyhow::Result;

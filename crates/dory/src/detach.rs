@@ -29,6 +29,7 @@ pub fn up(data: &DataDir, options: &Up) -> Result<()> {
         .args(["--https-port", &options.https_port.to_string()])
         .args(["--keep-warm", &options.keep_warm.to_string()])
         .args(["--prebooted", &options.prebooted.to_string()])
+        .args(["--async-retry-delays", &options.async_retry_delays.to_string()])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

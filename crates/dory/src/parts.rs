@@ -187,8 +187,20 @@ pub async fn functions(
         region: REGION.to_owned(),
         interpreter_dirs: environment.path.clone(),
         aws,
+        events: events(data, options).await?,
     };
     functions::Functions::start(config).await.context("cannot start functions")
+}
+
+/// Events that wait have a store of their own: no invocation writes to the platform's state, and they do not grow it.
+async fn events(data: &DataDir, options: &Up) -> Result<functions::EventConfig> {
+    let failed = "cannot open the queues of asynchronous invocations";
+    let store = store::sqlite(&data.join("queues.db")).context(failed)?;
+    let queues = managed::Queues::open(store, Arc::new(managed::Wall)).await.context(failed)?;
+    let [first, second] = options.async_retry_delays.0;
+    let retries = functions::Retries { failed: [first, second], ..functions::Retries::default() };
+    // Queues, topics, buses and buckets that take results come in here when they exist.
+    Ok(functions::EventConfig { queues, retries, destinations: Vec::new() })
 }
 
 pub async fn node(

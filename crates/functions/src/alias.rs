@@ -6,6 +6,7 @@
 //! the shares are right up to some log n requests (drawing lots would be off by √n), in every stretch of them and
 //! whatever pattern the callers have.
 
+use crate::definition::{EventInvoke, EventInvokeSpec};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub(crate) struct Alias {
     pub(crate) additional: Option<(String, f64)>,
     /// Instances to keep ready of the versions it leads to.
     pub(crate) provisioned: u32,
+    /// What becomes of events for it; the settings of the version do not count.
+    pub(crate) event_invoke: EventInvoke,
     requests: AtomicU64,
 }
 
@@ -38,6 +41,8 @@ struct Spec {
     #[serde(default)]
     routing: BTreeMap<String, f64>,
     provisioned_concurrency: Option<u32>,
+    #[serde(default)]
+    event_invoke: EventInvokeSpec,
 }
 
 impl Alias {
@@ -52,6 +57,7 @@ impl Alias {
             version: spec.function_version,
             additional: spec.routing.into_iter().next(),
             provisioned: spec.provisioned_concurrency.unwrap_or(0),
+            event_invoke: spec.event_invoke.into(),
             requests: AtomicU64::new(1),
         })
     }

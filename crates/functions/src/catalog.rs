@@ -4,7 +4,7 @@
 
 use crate::alias::Alias;
 use crate::concurrency::{Account, Limits, Usage};
-use crate::definition::Definition;
+use crate::definition::{Definition, EventInvoke};
 use crate::machine::Machine;
 use crate::pool::{Pool, Provisioned};
 use crate::report::LATEST;
@@ -38,6 +38,16 @@ impl Function {
             provisioned: (&self.pool.provisioned_usage, self.pool.wanted()),
         }
     }
+}
+
+/// What holds for the events of a function, a version or an alias.
+pub(crate) struct EventRules {
+    /// The function's.
+    pub(crate) uid: String,
+    /// The function's.
+    pub(crate) reserved_concurrency: Option<u32>,
+    pub(crate) event_invoke: EventInvoke,
+    pub(crate) dead_letter_arn: Option<String>,
 }
 
 pub(crate) struct Catalog {
@@ -90,6 +100,26 @@ impl Catalog {
             definition: definition.clone(),
             pool: pool.clone(),
             ..function.clone()
+        })
+    }
+
+    /// The rules for events with this qualifier: those of the alias or the version itself, as on AWS, not the function's.
+    pub(crate) fn event_rules(&self, key: &Key, qualifier: Option<&str>) -> Option<EventRules> {
+        let functions = self.read();
+        let function = functions.by_key.get(key)?;
+        let latest = &function.definition;
+        let qualifier = qualifier.filter(|qualifier| *qualifier != LATEST);
+        let alias = qualifier.and_then(|name| functions.aliases.get(key)?.get(name));
+        let version = alias.map(|alias| alias.version.as_str()).or(qualifier);
+        let definition = match version.filter(|version| *version != LATEST) {
+            Some(version) => functions.versions.get(key)?.get(version).map(|(definition, _)| definition)?,
+            None => latest,
+        };
+        Some(EventRules {
+            uid: latest.uid.clone(),
+            reserved_concurrency: function.reserved_concurrency,
+            event_invoke: alias.map_or(&definition.event_invoke, |alias| &alias.event_invoke).clone(),
+            dead_letter_arn: definition.dead_letter_arn.clone(),
         })
     }
 

@@ -37,6 +37,23 @@ pub struct Definition {
     pub traced: bool,
     /// Whether it may call itself round and round.
     pub may_loop: bool,
+    /// What becomes of asynchronous invocations.
+    pub event_invoke: EventInvoke,
+    /// The queue or topic for events that were given up.
+    pub dead_letter_arn: Option<String>,
+}
+
+/// How asynchronous invocations are retried, and who hears of their end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventInvoke {
+    /// How often a function that failed is called again: 0 to 2.
+    pub max_retries: u32,
+    /// How old an event may become: 60 s to 6 h.
+    pub max_age: Duration,
+    /// The ARN that hears of successes.
+    pub on_success: Option<String>,
+    /// The ARN that hears of failures.
+    pub on_failure: Option<String>,
 }
 
 /// All that an instance is made of.
@@ -100,6 +117,31 @@ struct Spec {
     provisioned_concurrency: Option<u32>,
     tracing: Option<String>,
     recursive_loop: Option<String>,
+    #[serde(default)]
+    event_invoke: EventInvokeSpec,
+    dead_letter_arn: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventInvokeSpec {
+    maximum_retry_attempts: Option<u32>,
+    maximum_event_age_in_seconds: Option<u64>,
+    on_success: Option<String>,
+    on_failure: Option<String>,
+}
+
+impl From<EventInvokeSpec> for EventInvoke {
+    /// The defaults are AWS's.
+    fn from(spec: EventInvokeSpec) -> EventInvoke {
+        let arn = |arn: Option<String>| arn.filter(|arn| !arn.is_empty());
+        EventInvoke {
+            max_retries: spec.maximum_retry_attempts.unwrap_or(2),
+            max_age: Duration::from_secs(spec.maximum_event_age_in_seconds.unwrap_or(6 * 3600)),
+            on_success: arn(spec.on_success),
+            on_failure: arn(spec.on_failure),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -155,6 +197,8 @@ impl Definition {
                 .url
                 .filter(|url| !url.id.is_empty())
                 .map(|url| Url { id: url.id, signed: url.auth_type != "NONE" }),
+            event_invoke: spec.event_invoke.into(),
+            dead_letter_arn: spec.dead_letter_arn.filter(|arn| !arn.is_empty()),
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::concurrency::Account;
 use crate::definition::object_name;
 use crate::detached::Detached;
 use crate::door::Aws;
+use crate::events::{EVENT_BYTES_MAX, EventConfig, Events};
 use crate::instance::{Answer, Caller, InitFailure, Instance, Reply, Unstarted, Work};
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 use crate::journal::TAIL_BYTES;
@@ -59,13 +60,16 @@ pub struct Config {
     pub interpreter_dirs: Vec<PathBuf>,
     /// The AWS endpoint and the credentials for it, as instances have them.
     pub aws: Aws,
+    /// Asynchronous invocations.
+    pub events: EventConfig,
 }
 
 /// All functions of this machine.
 pub struct Functions {
     pub(crate) machine: Arc<Machine>,
     account: Arc<Account>,
-    catalog: Catalog,
+    pub(crate) catalog: Catalog,
+    pub(crate) events: Events,
     /// Archives that were uploaded a short while ago, and that an object may be about to name.
     uploads: Mutex<HashMap<String, Instant>>,
     /// The version of each object that the catalog shows, for callers who have just written one.
@@ -114,6 +118,7 @@ impl Functions {
             catalog: Catalog::new(machine.clone(), account.clone()),
             machine,
             account,
+            events: Events::new(config.events),
             uploads: Mutex::default(),
             seen: watch::Sender::new(HashMap::new()),
             sweeping: AtomicBool::new(false),
@@ -121,11 +126,14 @@ impl Functions {
             tasks: Mutex::default(),
         });
         functions.follow(&config.client).await;
+        functions.resume_events();
         Ok(functions)
     }
 
     /// Stops every instance and writes out the logs.
     pub async fn close(&self) {
+        // First: what an instance that is stopped says of its event is not the function's answer.
+        self.events.close();
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }
@@ -153,17 +161,29 @@ impl Functions {
     }
 
     /// Runs a function. The invocation goes on when the caller goes away, as on Lambda.
-    pub async fn invoke(self: &Arc<Self>, mut invocation: Invocation) -> Result<Outcome, InvokeError> {
+    pub async fn invoke(self: &Arc<Self>, invocation: Invocation) -> Result<Outcome, InvokeError> {
+        self.invoke_as(invocation, uuid::Uuid::new_v4().to_string()).await
+    }
+
+    /// The same, under a request id that may have been used for an earlier try.
+    pub(crate) async fn invoke_as(
+        self: &Arc<Self>,
+        mut invocation: Invocation,
+        request_id: String,
+    ) -> Result<Outcome, InvokeError> {
         let function = self.admit(&mut invocation)?;
         if invocation.kind == InvocationKind::DryRun {
             return Ok(Outcome {
-                request_id: uuid::Uuid::new_v4().to_string(),
+                request_id,
                 payload: Bytes::new(),
                 content_type: None,
                 error: None,
                 log_tail: None,
                 executed_version: function.definition.version.clone(),
             });
+        }
+        if invocation.kind == InvocationKind::Event {
+            return self.accept(&function, invocation, request_id).await;
         }
         let slot = self.account.enter(&function.limits()).map_err(|reason| {
             self.machine.throttled(&function, invocation.qualifier.as_deref());
@@ -172,7 +192,7 @@ impl Functions {
         let machine = self.machine.clone();
         let in_flight = machine.entered(&function, invocation.qualifier.as_deref());
         let run = Detached::new(async move {
-            let outcome = run(&machine, &function, invocation).await;
+            let outcome = run(&machine, &function, invocation, request_id).await;
             drop((slot, in_flight));
             outcome
         });
@@ -184,11 +204,18 @@ impl Functions {
         let key = Key::new(invocation.namespace.clone(), object_name(&invocation.name));
         let function = self.catalog.resolve(&key, invocation.qualifier.as_deref());
         let function = function.ok_or_else(|| self.not_found(invocation))?;
+        if invocation.kind == InvocationKind::Event && invocation.payload.len() > EVENT_BYTES_MAX {
+            return Err(InvokeError::EventTooLarge { size: invocation.payload.len() });
+        }
         if invocation.payload.len() > PAYLOAD_BYTES_MAX {
             return Err(InvokeError::PayloadTooLarge { size: invocation.payload.len() });
         }
         if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&invocation.payload) {
             return Err(InvokeError::NotJson(error.to_string()));
+        }
+        // An event goes through the function when it is run, and is stopped then.
+        if invocation.kind == InvocationKind::Event {
+            return Ok(function);
         }
         let may_loop = self.catalog.get(&key).is_some_and(|whole| whole.definition.may_loop);
         invocation.trace_id = Some(self.trace(&function, may_loop, invocation)?);
@@ -321,9 +348,15 @@ impl Functions {
     }
 }
 
-async fn run(machine: &Machine, function: &Function, invocation: Invocation) -> Result<Outcome, InvokeError> {
+async fn run(
+    machine: &Machine,
+    function: &Function,
+    invocation: Invocation,
+    request_id: String,
+) -> Result<Outcome, InvokeError> {
     let (caller, mut answer) = oneshot::channel();
-    let (request_id, taken) = hand_in(machine, function, invocation, Caller::Whole(caller)).await?;
+    let caller = Caller::Whole(caller);
+    let taken = hand_in(machine, function, invocation, request_id.clone(), caller).await?;
     let taken = match taken {
         Ok(taken) => taken,
         Err(reply) => return Ok(outcome(request_id, function, reply)),
@@ -361,9 +394,9 @@ async fn hand_in(
     machine: &Machine,
     function: &Function,
     invocation: Invocation,
+    request_id: String,
     mut caller: Caller,
-) -> Result<(String, Result<Taken, Reply>), InvokeError> {
-    let request_id = uuid::Uuid::new_v4().to_string();
+) -> Result<Result<Taken, Reply>, InvokeError> {
     let timeout = function.definition.revision.timeout;
     let qualifier = invocation.qualifier.clone();
     let called = Instant::now();
@@ -382,7 +415,7 @@ async fn hand_in(
                 let tail = invocation.log_tail;
                 let reply = failed_to_start(machine, function, &request_id, called, tail, unstarted)?;
                 machine.ran(function, qualifier.as_deref(), reply.run);
-                return Ok((request_id, Err(reply)));
+                return Ok(Err(reply));
             }
         };
         let Some(instance) = lease.instance() else { continue };
@@ -391,10 +424,7 @@ async fn hand_in(
         let deadline = tokio::time::Instant::now() + timeout;
         match instance.dispatch(work, invocation.log_tail, caller) {
             Ok(()) => {
-                return Ok((
-                    request_id.clone(),
-                    Ok(Taken { request_id, qualifier, instance, timeout, deadline }),
-                ));
+                return Ok(Ok(Taken { request_id, qualifier, instance, timeout, deadline }));
             }
             Err(rejected) => (work, caller) = (rejected.work, rejected.caller),
         }

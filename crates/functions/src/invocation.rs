@@ -1,6 +1,7 @@
 //! The words of an invocation: what a caller hands in, what comes back, and why it may be refused. Holds no behaviour;
 //! used by every door that invokes functions.
 
+use crate::events::EVENT_BYTES_MAX;
 use bytes::Bytes;
 
 /// The largest request and response of a synchronous invocation: 6 MiB and a little, as AWS enforces it.
@@ -27,11 +28,13 @@ pub struct Invocation {
     pub log_tail: bool,
 }
 
-/// How to invoke. `Event` is missing on purpose: it needs a queue that survives the process.
+/// How to invoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvocationKind {
     /// Run it and wait for the answer.
     RequestResponse,
+    /// Run it later, at least once; the answer only says that it will be.
+    Event,
     /// Check that the function exists and may be called.
     DryRun,
 }
@@ -90,6 +93,18 @@ pub enum InvokeError {
         /// Its size in bytes.
         size: usize,
     },
+    /// The event is over [`EVENT_BYTES_MAX`].
+    #[error("{size} byte payload is too large for the Event invocation type (limit {EVENT_BYTES_MAX} bytes)")]
+    EventTooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// More events wait than the platform keeps.
+    #[error("Too many asynchronous invocations are waiting ({0}): try again when some have been worked off.")]
+    QueueFull(String),
+    /// The event could not be made durable.
+    #[error("The event was not accepted: {0}")]
+    NotQueued(String),
     /// The event is not JSON.
     #[error("Could not parse request body into json: {0}")]
     NotJson(String),

@@ -11,6 +11,7 @@
 //!    │         ├─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
 //!    │         └─ door          the AWS endpoint, on another one
 //!    ├─ Stock        booted runtimes that wait for a function
+//!    ├─ Events       asynchronous invocations: a durable queue for each function, retries, destinations
 //!    ├─ Codes        zip archives, unpacked once, by content
 //!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them
 //!    ├─ Logs         START, END, REPORT and all that functions print
@@ -25,6 +26,7 @@ mod definition;
 mod detached;
 mod door;
 mod environment;
+mod events;
 mod fault;
 mod functions;
 mod instance;
@@ -51,6 +53,7 @@ pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 pub use definition::{Definition, object_name};
 pub use door::{Aws, Door};
 pub use environment::RESERVED as RESERVED_VARIABLES;
+pub use events::{Backlog, DeliveryError, Destination, EVENT_BYTES_MAX, EventConfig, Parcel, Retries};
 pub use functions::{Config, FunctionUrl, Functions, Watched, layer_resource, resource};
 pub use invocation::{
     FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX, ThrottleReason,

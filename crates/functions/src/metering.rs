@@ -128,6 +128,7 @@ impl Functions {
     pub fn write_metrics(&self, text: &mut String) {
         let metering = &self.machine.metering;
         metering.meter.write(text);
+        self.write_event_metrics(text);
         let (limit, unreserved) = self.concurrency();
         let rows = [
             ("concurrent_executions", "Invocations in flight.", metering.all.load(Ordering::Acquire)),

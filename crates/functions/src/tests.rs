@@ -2,10 +2,11 @@
 
 mod versions;
 
+use crate::events::tests::{Ahead, Sqs};
 use crate::loopback::Loopback;
 use crate::{
-    Config, FunctionError, Functions, Invocation, InvocationKind, InvokeError, LogQuery, Outcome, Watched,
-    resource,
+    Config, EventConfig, FunctionError, Functions, Invocation, InvocationKind, InvokeError, LogQuery,
+    Outcome, Retries, Watched, resource,
 };
 use bytes::Bytes;
 use client::{Deletion, Key, Objects};
@@ -20,16 +21,18 @@ use zip::write::SimpleFileOptions;
 
 const BOOTSTRAP: &str = include_str!("tests/bootstrap.sh");
 
-struct Room {
-    functions: Arc<Functions>,
+pub(crate) struct Room {
+    pub(crate) functions: Arc<Functions>,
     client: client::kube::Client,
-    objects: Objects,
+    pub(crate) objects: Objects,
+    pub(crate) clock: Arc<Ahead>,
+    pub(crate) sqs: Arc<Sqs>,
     host: Arc<Loopback>,
     _dir: tempfile::TempDir,
 }
 
 impl Room {
-    async fn open(keep_alive: Duration) -> Room {
+    pub(crate) async fn open(keep_alive: Duration) -> Room {
         Room::with(keep_alive, crate::loopback::no_aws()).await
     }
 
@@ -38,6 +41,7 @@ impl Room {
         let client = testing::house::as_user(&server, "dory:functions");
         let dir = tempfile::tempdir().expect("a directory");
         let host = Arc::new(Loopback::default());
+        let (clock, sqs) = (Arc::new(Ahead::default()), Arc::new(Sqs::default()));
         let functions = Functions::start(Config {
             client: client.clone(),
             host: host.clone(),
@@ -49,12 +53,18 @@ impl Room {
             region: "us-east-1".to_owned(),
             interpreter_dirs: Vec::new(),
             aws,
+            events: EventConfig {
+                queues: managed::Queues::in_memory(clock.clone()).await,
+                retries: Retries { failed: [SOON; 2], refused_first: SOON, refused_max: 4 * SOON },
+                destinations: vec![sqs.clone()],
+            },
         });
         let functions = functions.await.expect("the room");
-        Room { functions, objects: Objects::new(client.clone(), resource()), client, host, _dir: dir }
+        let objects = Objects::new(client.clone(), resource());
+        Room { functions, objects, client, clock, sqs, host, _dir: dir }
     }
 
-    async fn deploy(&self, name: &str, more: Value) {
+    pub(crate) async fn deploy(&self, name: &str, more: Value) {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         writer.start_file("bootstrap", SimpleFileOptions::default().unix_permissions(0o755)).expect("a file");
         writer.write_all(BOOTSTRAP.as_bytes()).expect("its content");
@@ -155,7 +165,12 @@ impl Room {
         }
     }
 
-    async fn log(&self, name: &str) -> String {
+    /// Waits until a deleted function is gone for callers.
+    pub(crate) async fn gone(&self, key: &Key) {
+        self.functions.seen(Watched::Function, key, None).await;
+    }
+
+    pub(crate) async fn log(&self, name: &str) -> String {
         let query = LogQuery { lines: None, follow: false };
         let chunks: Vec<_> = self.functions.logs("default", name, query).expect("a log").collect().await;
         chunks
@@ -165,7 +180,7 @@ impl Room {
     }
 }
 
-fn invocation(name: &str, event: &str) -> Invocation {
+pub(crate) fn invocation(name: &str, event: &str) -> Invocation {
     Invocation {
         namespace: "default".to_owned(),
         name: name.to_owned(),
@@ -178,7 +193,10 @@ fn invocation(name: &str, event: &str) -> Invocation {
     }
 }
 
-const LONG: Duration = Duration::from_secs(300);
+pub(crate) const LONG: Duration = Duration::from_secs(300);
+
+/// Before events are tried again.
+const SOON: Duration = Duration::from_millis(100);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn starts_from_zero_stays_warm_and_goes_back_to_zero() {

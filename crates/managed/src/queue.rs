@@ -366,6 +366,11 @@ impl Queue {
         }
     }
 
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// How much there is.
     pub fn depth(&self) -> Depth {
         self.book().depth()

@@ -102,6 +102,9 @@ pub(crate) fn configuration(object: &Value, region: &str, account_id: &str) -> V
         let shown = layers.iter().map(|layer| json!({ "Arn": layer["arn"], "CodeSize": layer["size"] }));
         set("Layers", shown.collect());
     }
+    if let Some(arn) = spec["deadLetterArn"].as_str().filter(|arn| !arn.is_empty()) {
+        set("DeadLetterConfig", json!({ "TargetArn": arn }));
+    }
     set("RevisionId", json!(revision_id(object)));
     set("State", json!("Active"));
     set("LastUpdateStatus", json!("Successful"));

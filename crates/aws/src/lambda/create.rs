@@ -35,6 +35,7 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
     }
     check_runtime(door, &spec).await?;
     check_role(door, &spec, &name.name).await?;
+    check_dead_letter(door, &spec)?;
     spec.insert("packageType".to_owned(), json!("Zip"));
     spec.insert("code".to_owned(), code::store(door, members).await?);
     layer::resolve(door, &mut spec, &Value::Null).await?;
@@ -58,6 +59,14 @@ pub(crate) async fn check_runtime(door: &Door, spec: &Map<String, Value>) -> Res
             found.map_err(|error| Fault::invalid_parameter(error.to_string()))
         }
         None => Ok(()),
+    }
+}
+
+/// Whether there is anything that takes dead letters at this target.
+pub(crate) fn check_dead_letter(door: &Door, spec: &Map<String, Value>) -> Result<(), Fault> {
+    match spec.get("deadLetterArn").and_then(Value::as_str) {
+        None | Some("") => Ok(()),
+        Some(arn) => door.config.functions.check_destination(arn, true).map_err(Fault::invalid_parameter),
     }
 }
 

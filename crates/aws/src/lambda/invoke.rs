@@ -13,13 +13,17 @@ use http::HeaderValue;
 /// The longest client context, decoded, as on AWS.
 const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
 
+/// The largest event of `InvokeAsync`, which never grew as that of `Invoke` did.
+const ASYNC_BYTES_MAX: usize = 256 * 1024;
+
 pub(crate) async fn invoke(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     let invocation = invocation(call, name)?;
-    let dry_run = invocation.kind == InvocationKind::DryRun;
+    let kind = invocation.kind;
     let outcome = door.config.functions.invoke(invocation).await.map_err(fault)?;
-    let mut reply = match dry_run {
-        true => reply::nothing(),
-        false => reply::raw(200, "application/json", outcome.payload),
+    let mut reply = match kind {
+        InvocationKind::DryRun => reply::nothing(),
+        InvocationKind::Event => reply::raw(202, "application/json", outcome.payload),
+        InvocationKind::RequestResponse => reply::raw(200, "application/json", outcome.payload),
     };
     let mut set = |header: &'static str, value: &str| {
         // Ids, versions and base64 are always fit for a header.
@@ -28,12 +32,33 @@ pub(crate) async fn invoke(door: &Door, call: &Call, name: &Name) -> Result<Repl
         }
     };
     set("x-amzn-requestid", &outcome.request_id);
-    set("x-amz-executed-version", &outcome.executed_version);
+    if kind != InvocationKind::Event {
+        set("x-amz-executed-version", &outcome.executed_version);
+    }
     if let Some(error) = outcome.error {
         set("x-amz-function-error", error.as_str());
     }
     if let Some(tail) = outcome.log_tail {
         set("x-amz-log-result", &BASE64_STANDARD.encode(tail));
+    }
+    Ok(reply)
+}
+
+/// `InvokeAsync`, which `Invoke` with the type `Event` has long replaced: a smaller event, an empty answer, and no trace.
+pub(crate) async fn invoke_async(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
+    if call.body.len() > ASYNC_BYTES_MAX {
+        let size = call.body.len();
+        return Err(Fault::bad_content(format!(
+            "{size} byte payload is too large for InvokeAsync (limit {ASYNC_BYTES_MAX} bytes). Use Invoke with the \
+             invocation type Event."
+        )));
+    }
+    let kind = InvocationKind::Event;
+    let invocation = Invocation { kind, trace_id: None, ..invocation(call, name)? };
+    let outcome = door.config.functions.invoke(invocation).await.map_err(fault)?;
+    let mut reply = reply::raw(202, "application/json", Bytes::new());
+    if let Ok(id) = HeaderValue::from_str(&outcome.request_id) {
+        reply.headers_mut().insert("x-amzn-requestid", id);
     }
     Ok(reply)
 }
@@ -61,10 +86,7 @@ fn kind(call: &Call) -> Result<InvocationKind, Fault> {
     match call.header("x-amz-invocation-type") {
         None | Some("RequestResponse") => Ok(InvocationKind::RequestResponse),
         Some("DryRun") => Ok(InvocationKind::DryRun),
-        Some("Event") => Err(Fault::invalid_parameter(
-            "InvocationType Event is not supported by dory yet: events need a queue that survives a restart. Use \
-             RequestResponse.",
-        )),
+        Some("Event") => Ok(InvocationKind::Event),
         Some(other) => Err(Fault::validation(
             "invocationType",
             &format!("'{other}'"),
@@ -104,7 +126,9 @@ pub(super) fn fault(error: InvokeError) -> Fault {
     match error {
         InvokeError::NotFound(_) => Fault::not_found(message),
         InvokeError::TooManyRequests(reason) => Fault::throttled(message, reason.as_str()),
-        InvokeError::PayloadTooLarge { .. } => Fault::too_large(message),
+        InvokeError::PayloadTooLarge { .. } | InvokeError::EventTooLarge { .. } => Fault::too_large(message),
+        InvokeError::QueueFull(_) => Fault::throttled(message, "CallerRateLimitExceeded"),
+        InvokeError::NotQueued(_) => Fault::service(message),
         InvokeError::NotJson(_) => Fault::bad_content(message),
         InvokeError::Runtime(_) | InvokeError::CodeMissing(_) => Fault::invalid_parameter(message),
         InvokeError::Recursive => Fault::recursive(message),

@@ -25,6 +25,7 @@ const SETTINGS: &[Setting] = &[
     ("Architectures", architectures),
     ("TracingConfig", tracing),
     ("Layers", layers),
+    ("DeadLetterConfig", dead_letter),
 ];
 
 type Neutral = (&'static str, fn(&Value) -> bool);
@@ -32,7 +33,6 @@ type Neutral = (&'static str, fn(&Value) -> bool);
 /// Members that the platform cannot honour, and the values that ask for nothing.
 const NEUTRAL: &[Neutral] = &[
     ("VpcConfig", |value| all_empty(value)),
-    ("DeadLetterConfig", |value| all_empty(value)),
     ("KMSKeyArn", |value| value == ""),
     ("FileSystemConfigs", |value| all_empty(value)),
     ("ImageConfig", |value| all_empty(value)),
@@ -212,6 +212,24 @@ fn layers(value: &Value, spec: &mut Map<String, Value>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether anything takes dead letters there is asked afterwards; an empty target takes the setting away.
+fn dead_letter(value: &Value, spec: &mut Map<String, Value>) -> Result<(), Fault> {
+    let arn = match &value["TargetArn"] {
+        Value::Null => "",
+        arn => text(arn, "DeadLetterConfig.TargetArn")?,
+    };
+    let parts: Vec<&str> = arn.splitn(4, ':').collect();
+    let well_formed = matches!(parts[..], ["arn", partition, service, _]
+        if (partition.is_empty() || partition.starts_with("aws"))
+            && !service.is_empty()
+            && service.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c)));
+    if !arn.is_empty() && !well_formed {
+        return Err(pattern("deadLetterConfig.targetArn", arn, r"(arn:(aws[a-zA-Z-]*)?:[a-z0-9-.]+:.*)|()"));
+    }
+    spec.insert("deadLetterArn".to_owned(), json!(arn));
+    Ok(())
+}
+
 /// What this machine is: code for another architecture cannot run here.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
 
@@ -255,7 +273,7 @@ mod tests {
             "FunctionName": "hello", "Runtime": "provided.al2023", "Handler": "bootstrap", "Timeout": 5,
             "Role": "arn:aws:iam::000000000000:role/service-role/any", "MemorySize": 256, "VpcConfig": {"SubnetIds": []},
             "Environment": {"Variables": {"A": "1"}}, "TracingConfig": {"Mode": "PassThrough"}, "Layers": [],
-            "DeadLetterConfig": {"TargetArn": ""},
+
         }));
         assert_eq!(
             spec,

@@ -1,6 +1,6 @@
 //! `UpdateFunctionCode`, `UpdateFunctionConfiguration`, `DeleteFunction`.
 
-use super::create::{check_role, check_runtime};
+use super::create::{check_dead_letter, check_role, check_runtime};
 use super::name::Name;
 use super::object::check_revision;
 use super::version::{self, Wanted};
@@ -67,6 +67,7 @@ pub(crate) async fn update_function_configuration(
     check_runtime(door, &wanted).await?;
     check_role(door, &wanted, &name.name).await?;
     layer::resolve(door, &mut wanted, &before).await?;
+    check_dead_letter(door, &wanted)?;
     let changed = door
         .change(name, revision, |object| {
             merge(object, &wanted);

@@ -129,7 +129,10 @@ impl Functions {
         });
     }
 
-    fn forget(&self, watched: Watched, key: &Key) {
+    fn forget(self: &Arc<Self>, watched: Watched, key: &Key) {
+        if let (Watched::Function, Some(function)) = (watched, self.catalog.get(key)) {
+            self.drop_events(&key.namespace, &key.name, &function.definition.uid);
+        }
         self.drop_out(watched, key);
         self.seen.send_modify(|seen| {
             seen.remove(&(watched, key.clone()));

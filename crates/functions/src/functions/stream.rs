@@ -37,9 +37,11 @@ type Begin = oneshot::Sender<Result<StreamedOutcome, InvokeError>>;
 /// Runs it to its end, whether or not somebody still listens.
 async fn stream(machine: &Machine, function: &Function, invocation: Invocation, begin: Begin) {
     let (caller, mut opened) = oneshot::channel();
-    let taken = match hand_in(machine, function, invocation, Caller::Stream(caller)).await {
-        Ok((_, Ok(taken))) => taken,
-        Ok((request_id, Err(reply))) => {
+    let request_id = uuid::Uuid::new_v4().to_string();
+    let taken = match hand_in(machine, function, invocation, request_id.clone(), Caller::Stream(caller)).await
+    {
+        Ok(Ok(taken)) => taken,
+        Ok(Err(reply)) => {
             return drop(begin.send(Ok(outcome(request_id, function, reply).into())));
         }
         Err(error) => return drop(begin.send(Err(error))),

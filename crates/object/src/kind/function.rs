@@ -110,6 +110,14 @@ pub(super) fn configuration(spec: &Value, at: &Path<'_>, errors: &mut Errors) {
             errors.invalid(&at.field(field), &spec[field], &why);
         }
     }
+    let dead_letters = text(&spec["deadLetterArn"]);
+    if !dead_letters.is_empty() && !matches!(dead_letters.split(':').nth(2), Some("sqs" | "sns")) {
+        errors.invalid_text(
+            &at.field("deadLetterArn"),
+            dead_letters,
+            "must be the ARN of an SQS queue or an SNS topic",
+        );
+    }
     errors.one_of(&at.field("packageType"), &spec["packageType"], &["Zip"]);
     for (i, architecture) in items(&spec["architectures"]).iter().enumerate() {
         errors.one_of(&at.field("architectures").index(i), architecture, &["arm64", "x86_64"]);
