@@ -35,7 +35,7 @@ pub enum PriceError {
 impl Default for Prices {
     fn default() -> Prices {
         Prices {
-            source: "AWS list prices, us-east-1, x86: Lambda (first tier) and Fargate (Linux), read in November 2026"
+            source: "AWS list prices, us-east-1, x86: Lambda (first tier) and Fargate (Linux), as of 2026"
                 .to_owned(),
             function_million_requests: 0.20,
             function_gb_second: 0.000_016_666_7,
