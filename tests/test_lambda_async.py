@@ -11,7 +11,7 @@ import tempfile
 import uuid
 
 import pytest
-from conftest import EXAMPLES, Platform, wait_for
+from conftest import EXAMPLES, TRUST_LAMBDA, Platform, wait_for
 from test_lambda import ROLE, zipped
 
 # One event in, one line with its payload in the log; `throw` fails, `slow` takes its time.
@@ -207,6 +207,7 @@ def small_disk():
     if mounted.returncode != 0:
         pytest.skip("cannot mount a file system here")
     platform = Platform(directory, "--async-retry-delays", "0.2,0.4").up()
+    platform.boto3("iam").create_role(RoleName="test", AssumeRolePolicyDocument=json.dumps(TRUST_LAMBDA))
     yield platform
     platform.run("down", check=False)
     subprocess.run(["umount", "-l", directory])
