@@ -112,6 +112,11 @@ async fn an_ingress_is_served_told_and_taken_away() -> Result<()> {
     Ok(())
 }
 
+/// Lets anybody call by URL.
+const OPEN: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunctionUrl","Resource":"*"},
+    {"Effect":"Allow","Principal":"*","Action":"lambda:InvokeFunction","Resource":"*"}]}"#;
+
 #[tokio::test]
 async fn a_function_with_a_url_and_routes_is_called() -> Result<()> {
     let server = house::bare_server().await?;
@@ -120,7 +125,7 @@ async fn a_function_with_a_url_and_routes_is_called() -> Result<()> {
     let resource = house::resource("dory.dev/v1", "Function", "functions");
     let functions = Objects::new(client.clone(), resource);
     let url = json!({ "id": "abc123", "routes": ["GET /users/{userId}"] });
-    let spec = json!({ "runtime": "provided.al2023", "handler": "bootstrap", "url": url });
+    let spec = json!({ "runtime": "provided.al2023", "handler": "bootstrap", "url": url, "policy": OPEN });
     let function = json!({
         "apiVersion": "dory.dev/v1", "kind": "Function", "metadata": { "name": "users" }, "spec": spec,
     });

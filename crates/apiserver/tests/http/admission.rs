@@ -158,5 +158,6 @@ async fn a_pod_is_bound_once_and_reached_through_its_node() {
     assert_eq!((other.code, &other.json()["message"]), (400, &json!("container z is not valid for pod p")));
     let exec = send(&server, &format!("POST {PODS}/p/exec?command=ls")).await;
     assert_eq!(exec.text, "n1 /exec/default/p/a?command=ls");
-    assert_eq!(send(&server, &format!("POST {PODS}/p/portforward")).await.code, 405);
+    let forward = send(&server, &format!("POST {PODS}/p/portforward")).await;
+    assert_eq!(forward.text, "n1 /portForward/default/p");
 }
