@@ -140,7 +140,10 @@ def raw(create, slow_start):
 
 @pytest.fixture(scope="module")
 def python(create):
-    return create("errors-python", Code={"ZipFile": zipped(main__py=PYTHON)})
+    # A variable that the interpreter reads at its start makes every instance a fresh one, which the host knows by its
+    # environment.
+    variables = {"Variables": {"PYTHONHASHSEED": "0"}}
+    return create("errors-python", Code={"ZipFile": zipped(main__py=PYTHON)}, Environment=variables)
 
 
 def invoke(awslambda, name, event=None):

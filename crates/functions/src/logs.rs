@@ -86,10 +86,13 @@ impl Logs {
     /// Whether a group was made, or ever logged to, so that the log of a deleted function can still be read.
     pub(crate) fn exists(&self, namespace: &str, group: &str) -> bool {
         let file = group::file(namespace, group);
-        let open = lock(&self.open).get(&file).cloned();
-        open.is_some_and(|log| !lock(&log.pending).bytes.is_empty())
-            || self.dir.join(&file).is_file()
-            || group::sidecar(&self.dir.join(&file)).is_file()
+        let path = self.dir.join(&file);
+        let written = || path.is_file() || group::sidecar(&path).is_file();
+        written() || {
+            // Its first lines may be on their way, in nobody's hands but the writer's.
+            let open = lock(&self.open).get(&file).cloned();
+            open.inspect(|log| log.write_out()).is_some() && written()
+        }
     }
 
     /// Writes out everything that was appended before.
