@@ -119,6 +119,9 @@ pub struct Deploy {
     /// Environment variable of the function, as NAME=VALUE; may be repeated
     #[arg(long = "env", value_name = "NAME=VALUE")]
     pub environment: Vec<String>,
+    /// Port of a function that is an HTTP server and knows nothing of Lambda [default for an executable that is one: 8080]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
     /// Route with path parameters, such as "GET /users/{userId}"; may be repeated
     #[arg(long = "route", value_name = "METHOD PATH")]
     pub routes: Vec<String>,

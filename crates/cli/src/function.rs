@@ -17,7 +17,7 @@ use zip::write::SimpleFileOptions;
 use crate::args::Deploy;
 use crate::aws_door::{AwsDoor, AwsError};
 use crate::deploy::Found;
-use crate::{Platform, format_bytes};
+use crate::{Platform, format_bytes, web_server};
 
 /// Lambda's own limit for code sent in the request.
 const ZIP_BYTES_MAX: usize = 50 * 1024 * 1024;
@@ -92,14 +92,16 @@ pub(crate) async fn deploy(platform: &Platform, options: &Deploy, found: &Found)
     }
     let name = function_name(options)?;
     let door = AwsDoor::open(platform)?;
-    let done = create_or_update(&door, &name, options, &entry, &zip).await?;
+    let server = web_server::port(options, found)?;
+    let done = create_or_update(&door, &name, options, server, &entry, &zip).await?;
     let url = ensure_url(&door, &name).await?;
     if !options.routes.is_empty() {
         set_routes(platform, &name, &options.routes).await?;
     }
     let runtime = options.runtime.as_deref().unwrap_or(&entry.runtime);
     let took = began.elapsed().as_millis();
-    println!("function/{name} {done} in {took} ms ({runtime}, {})", format_bytes(zip.len() as u64));
+    let server = server.map(|port| format!(", HTTP server on port {port}")).unwrap_or_default();
+    println!("function/{name} {done} in {took} ms ({runtime}, {}{server})", format_bytes(zip.len() as u64));
     println!("  {url}");
     Ok(())
 }
@@ -117,11 +119,12 @@ async fn create_or_update(
     door: &AwsDoor,
     name: &str,
     options: &Deploy,
+    server: Option<u16>,
     entry: &EntryPoint,
     zip: &[u8],
 ) -> Result<&'static str> {
     let code = BASE64_STANDARD.encode(zip);
-    let mut configuration = configuration(options, entry)?;
+    let mut configuration = configuration(options, server, entry)?;
     let mut creation = configuration.clone();
     creation["FunctionName"] = json!(name);
     creation["Role"] = json!(ROLE);
@@ -145,7 +148,7 @@ fn refused<T>(name: &str, error: &AwsError) -> Result<T> {
     bail!("function {name} was refused: {} ({})", error.message, error.kind)
 }
 
-fn configuration(options: &Deploy, entry: &EntryPoint) -> Result<Value> {
+fn configuration(options: &Deploy, server: Option<u16>, entry: &EntryPoint) -> Result<Value> {
     let mut configuration = json!({
         "Runtime": options.runtime.as_deref().unwrap_or(&entry.runtime),
         "Handler": options.handler.as_deref().unwrap_or(&entry.handler),
@@ -156,13 +159,18 @@ fn configuration(options: &Deploy, entry: &EntryPoint) -> Result<Value> {
     if let Some(timeout) = options.timeout {
         configuration["Timeout"] = json!(timeout);
     }
-    if !options.environment.is_empty() {
-        let pairs = options.environment.iter().map(|pair| {
-            let (name, value) =
-                pair.split_once('=').with_context(|| format!("--env {pair}: write NAME=VALUE"))?;
-            Ok((name.to_owned(), json!(value)))
-        });
-        let variables = pairs.collect::<Result<serde_json::Map<_, _>>>()?;
+    let pairs = options.environment.iter().map(|pair| {
+        let (name, value) =
+            pair.split_once('=').with_context(|| format!("--env {pair}: write NAME=VALUE"))?;
+        Ok((name.to_owned(), json!(value)))
+    });
+    let mut variables = pairs.collect::<Result<serde_json::Map<_, _>>>()?;
+    if let Some(port) = server {
+        for name in web_server::PORTS {
+            variables.entry(name).or_insert_with(|| json!(port.to_string()));
+        }
+    }
+    if !variables.is_empty() {
         configuration["Environment"] = json!({ "Variables": variables });
     }
     Ok(configuration)

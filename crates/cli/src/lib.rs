@@ -23,6 +23,7 @@ mod status;
 mod table;
 mod top;
 mod trace;
+mod web_server;
 
 pub use args::{Args, Command, Cost, Deploy, Down, Image, Logs, Top, Up};
 pub use platform::{ENDPOINTS_FILE, Endpoints, Platform};

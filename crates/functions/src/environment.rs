@@ -7,6 +7,7 @@ use crate::door::DOOR_PORT;
 use crate::machine::Machine;
 use crate::runtimes::Program;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Where the Runtime API listens inside an instance, as on Lambda.
 pub(crate) const API_PORT: u16 = 9001;
@@ -49,7 +50,7 @@ pub(crate) fn environment(
     // These a user may change.
     set("LANG", "C.UTF-8");
     set("LD_LIBRARY_PATH", "/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
-    set("PATH", "/usr/local/bin:/usr/bin:/bin:/opt/bin");
+    set("PATH", &path(program));
     set("TZ", ":UTC");
     set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{DOOR_PORT}"));
     // No X-Ray daemon listens here: its SDK must not throw where it finds no segment.
@@ -87,6 +88,19 @@ pub(crate) fn environment(
     set("LAMBDA_TASK_ROOT", "/var/task");
     set("_HANDLER", &definition.revision.handler);
     all.into_iter().collect()
+}
+
+/// The runtime's own interpreter first, as on Lambda, for programs that a function starts by its name.
+fn path(program: &Program) -> String {
+    const STANDARD: &str = "/usr/local/bin:/usr/bin:/bin:/opt/bin";
+    let interpreter = program.argv.first().filter(|_| program.execution_env.is_some()).map(Path::new);
+    match interpreter
+        .and_then(Path::parent)
+        .filter(|dir| !STANDARD.split(':').any(|known| *dir == Path::new(known)))
+    {
+        Some(dir) => format!("{}:{STANDARD}", dir.display()),
+        None => STANDARD.to_owned(),
+    }
 }
 
 /// Where an interpreter finds modules beside the function's own: those of layers and of the runtime.

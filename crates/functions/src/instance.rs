@@ -3,8 +3,11 @@
 
 mod answer;
 mod life;
+mod program;
+mod voice;
 
 pub(crate) use answer::{Answer, Caller, Reply};
+pub(crate) use voice::Voice;
 
 use crate::fault::Fault;
 use crate::journal::Journal;
@@ -16,7 +19,7 @@ use crate::stages::Stopwatch;
 use bytes::Bytes;
 use sandbox::Exit;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
@@ -114,6 +117,8 @@ pub(crate) struct Instance {
     kept: AtomicBool,
     /// When its credentials are about to end, and another instance takes over.
     rotate_at: Instant,
+    /// Who asks for its events, once somebody has.
+    voice: OnceLock<Voice>,
 }
 
 impl Instance {

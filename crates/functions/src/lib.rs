@@ -9,6 +9,7 @@
 //!    ├─ Pool         instances of one revision: from zero, burst, keep-alive, drain
 //!    │    └─ Instance     one sandbox, one invocation at a time
 //!    │         ├─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
+//!    │         ├─ web           speaks for a web server that knows nothing of the Runtime API
 //!    │         └─ door          the AWS endpoint, on another one
 //!    ├─ Stock        booted runtimes that wait for a function
 //!    ├─ Events       asynchronous invocations: a durable queue for each function, retries, destinations
@@ -48,6 +49,7 @@ mod sandboxes;
 mod stages;
 mod streaming;
 mod trace;
+mod web;
 
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 pub use definition::{Definition, object_name};

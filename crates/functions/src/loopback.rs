@@ -6,7 +6,8 @@ use crate::sandboxes::{Sandbox, Sandboxes, Spec, StartError};
 use futures::future::BoxFuture;
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::Exit;
-use std::net::TcpListener;
+use std::io;
+use std::net::{SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -126,6 +127,10 @@ impl Sandbox for Process {
 
     fn take_door(&self) -> Option<TcpListener> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn connect(&self, address: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpStream>> {
+        Box::pin(TcpStream::connect(address))
     }
 
     fn take_output(&self) -> Option<OwnedFd> {

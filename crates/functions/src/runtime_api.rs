@@ -90,7 +90,7 @@ async fn connection(stream: TcpStream, instance: Arc<Instance>) {
 async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     match read_call(&parts.method, parts.uri.path()) {
-        Call::Next => match instance.next().await {
+        Call::Next => match instance.next_of_runtime().await {
             Ok(work) => event(work),
             Err(refusal) => accepted(Err(refusal)),
         },

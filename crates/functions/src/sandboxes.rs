@@ -3,11 +3,13 @@
 
 use futures::future::BoxFuture;
 use sandbox::{Exit, Instance, InstanceSpec, Mount, Reach, Root, StartErrorKind};
-use std::net::TcpListener;
+use std::io;
+use std::net::{SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// Processes and threads in one instance, as on Lambda.
 const PIDS_MAX: u64 = 1024;
@@ -27,6 +29,8 @@ pub trait Sandbox: Send + Sync + 'static {
     fn take_listener(&self) -> Option<TcpListener>;
     /// The AWS door's listener, bound inside the sandbox. Can be taken once.
     fn take_door(&self) -> Option<TcpListener>;
+    /// A connection to an address as it is seen from inside, such as a server on the sandbox's loopback.
+    fn connect(&self, address: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpStream>>;
     /// The reading end of the process's output. Can be taken once.
     fn take_output(&self) -> Option<OwnedFd>;
     /// Makes a sandbox that was started unassigned what `spec` says: mounts its code and layers, then hands it its
@@ -168,6 +172,10 @@ impl Sandbox for Instance {
 
     fn take_door(&self) -> Option<TcpListener> {
         Instance::take_door(self)
+    }
+
+    fn connect(&self, address: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpStream>> {
+        Box::pin(Instance::connect(self, address))
     }
 
     fn take_output(&self) -> Option<OwnedFd> {

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -48,6 +48,15 @@ pub fn listen_in(netns: &Path, addresses: &[SocketAddrV4]) -> Result<Vec<TcpList
 /// [`listen_in`]; an address that does not answer costs `timeout`.
 pub fn connect_in(netns: &Path, address: SocketAddrV4, timeout: Duration) -> io::Result<TcpStream> {
     visit(netns, || TcpStream::connect_timeout(&address.into(), timeout))
+}
+
+/// TCP sockets of another network namespace that are neither bound nor connected: whoever connects one, from anywhere,
+/// reaches what that namespace reaches, its loopback first of all. Non-blocking. Blocks as [`listen_in`].
+pub fn sockets_in(netns: &Path, count: usize) -> io::Result<Vec<OwnedFd>> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let make = || Ok(socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?);
+    visit(netns, || (0..count).map(|_| make()).collect())
 }
 
 /// Runs `work` on a throw-away thread inside another network namespace.

@@ -1,4 +1,5 @@
 //! A function instance as dory sees it, and the spawner that they all come from.
+mod connect;
 mod memory;
 mod spawner;
 mod start;
@@ -10,6 +11,7 @@ use container::cgroup::Group;
 use container::mount::Mount;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,6 +40,10 @@ pub struct Instance {
     stages: Vec<(&'static str, Duration)>,
     /// The writing end of its standard input, until it is assigned.
     input: Mutex<Option<OwnedFd>>,
+    /// Its network namespace, for connections into it.
+    netns: PathBuf,
+    /// Sockets of that namespace, made and not used yet.
+    sockets: Mutex<Vec<OwnedFd>>,
 }
 
 /// What an unassigned instance may be told: what its pipe holds (64 KiB by default), so that telling it never waits.

@@ -1,6 +1,7 @@
 //! The life of an instance from its start to its end: one task minds the process, freezes it when it is idle, and stops
 //! it when it has been idle for long. A timer runs only while there is something to wait for.
 
+use super::program::{argv, settings};
 use super::{InitFailure, Instance, State};
 use crate::code::merged_name;
 use crate::definition::Definition;
@@ -15,12 +16,13 @@ use crate::report::{self, Status};
 use crate::runtime_api;
 use crate::sandboxes::{Sandbox, Spec, StartError};
 use crate::stages::Stopwatch;
+use crate::web::Web;
 use bytes::Bytes;
 use jiff::Timestamp;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
@@ -59,7 +61,7 @@ impl Instance {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let logging = definition.revision.logging.clone();
         let stream = logging.stream(&definition.name, &definition.version, &id, Timestamp::now());
-        let (mut spec, kind) = spec(machine, definition, &id, &stream).await?;
+        let Plan { mut spec, kind, web } = plan(machine, definition, &id, &stream).await?;
         if kept {
             let how = spec.env.iter_mut().find(|(name, _)| name == "AWS_LAMBDA_INITIALIZATION_TYPE");
             how.into_iter().for_each(|(_, value)| "provisioned-concurrency".clone_into(value));
@@ -92,11 +94,13 @@ impl Instance {
             unminded: AtomicBool::new(false),
             kept: AtomicBool::new(kept),
             rotate_at: born + machine.aws.rotate_after(),
+            voice: OnceLock::new(),
         });
         pool.admit(&instance);
         let door =
             inside.map(|inside| door::serve(inside, machine.aws.door.clone(), instance.id.as_str().into()));
-        tokio::spawn(instance.clone().live(listener, door, machine.keep_alive));
+        let web = web.map(|web| web.serve(instance.clone(), instance.sandbox.clone()));
+        tokio::spawn(instance.clone().live(listener, door, web, machine.keep_alive));
         Ok((instance, started))
     }
 
@@ -124,10 +128,11 @@ impl Instance {
         self: Arc<Self>,
         listener: TcpListener,
         door: Option<impl Future<Output = ()> + Send + 'static>,
+        web: Option<impl Future<Output = ()> + Send + 'static>,
         keep_alive: Duration,
     ) {
         let api = tokio::spawn(runtime_api::serve(listener, self.clone()));
-        let door = door.map(tokio::spawn);
+        let (door, web) = (door.map(tokio::spawn), web.map(tokio::spawn));
         let instance = self.clone();
         let output = tokio::spawn(async move { instance.journal.follow().await });
         let mut exit = self.sandbox.wait();
@@ -153,8 +158,8 @@ impl Instance {
             pool.gone(&self.id);
         }
         api.abort();
-        if let Some(door) = door {
-            door.abort();
+        for task in door.into_iter().chain(web) {
+            task.abort();
         }
         self.sandbox.kill().await;
         drop(tokio::time::timeout(LAST_OUTPUT, self.journal.ended()).await);
@@ -250,14 +255,22 @@ async fn sandbox(
     Ok(sandbox)
 }
 
-/// What to start for this function, and the kind of booted runtime that could serve instead. A missing `bootstrap` is
-/// found here, before anything is started.
-async fn spec(
+/// What to start for a function.
+struct Plan {
+    spec: Spec,
+    /// The kind of booted runtime that could serve instead.
+    kind: Option<Kind>,
+    /// Speaks for it, should it be a web server.
+    web: Option<Web>,
+}
+
+/// A missing `bootstrap` is found here, before anything is started, and so is what the web adapter cannot do.
+async fn plan(
     machine: &Arc<Machine>,
     definition: &Definition,
     id: &str,
     stream: &str,
-) -> Result<(Spec, Option<Kind>), InitFailure> {
+) -> Result<Plan, InitFailure> {
     let revision = &definition.revision;
     let task = machine.codes.task(&revision.code_sha256).ok_or_else(|| {
         InitFailure::Machine(format!(
@@ -275,18 +288,16 @@ async fn spec(
         }
     };
     let layers = layers(machine, &revision.layers).await?;
-    let mut argv = program.argv.clone();
-    if program.execution_env.is_none() && !task.join("bootstrap").is_file() {
-        if !layers.as_ref().is_some_and(|layers| layers.join("bootstrap").is_file()) {
-            let reason = "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]";
-            return Err(InitFailure::Fault(Fault::Entrypoint(reason.to_owned())));
-        }
-        argv = vec!["/opt/bootstrap".to_owned()];
-    }
+    let entry = |reason: String| InitFailure::Fault(Fault::Entrypoint(reason));
+    let web = settings(revision, &program, layers.as_deref()).map_err(entry)?;
+    let argv = argv(revision, &program, &task, layers.as_deref(), web.is_some()).map_err(entry)?;
+    let env = environment(machine, definition, &program, id, stream);
+    let own_start = argv != program.argv || revision.environment.keys().any(|name| is_read_at_start(name));
+    let web = web.map(|settings| Web::new(settings, &env));
     let spec = Spec {
         id: id.to_owned(),
         argv,
-        env: environment(machine, definition, &program, id, stream),
+        env,
         unassigned: false,
         task,
         runtime: machine.runtimes.dir().to_owned(),
@@ -297,9 +308,8 @@ async fn spec(
         api_port: API_PORT,
         door_port: DOOR_PORT,
     };
-    let own_start = revision.environment.keys().any(|name| is_read_at_start(name));
     let kind = if own_start { None } else { Kind::of(&program, &spec) };
-    Ok((spec, kind))
+    Ok(Plan { spec, kind, web })
 }
 
 /// The tree of these layers. It was made when the function got them; a store that was swept or moved since gets it

@@ -102,9 +102,22 @@ impl Instance {
             tokio::spawn(guard.watch(end.clone()));
         }
         let (listener, door, logs) = (Mutex::new(listener), Mutex::new(door), Mutex::new(Some(logs)));
-        let spawner = spawner.clone();
-        let instance =
-            Instance { id, pid, group, spawner, end, listener, door, logs, exceeded, input, stages };
+        let (spawner, netns, sockets) = (spawner.clone(), lease.netns.clone(), Mutex::default());
+        let instance = Instance {
+            id,
+            pid,
+            group,
+            spawner,
+            end,
+            listener,
+            door,
+            logs,
+            exceeded,
+            input,
+            stages,
+            netns,
+            sockets,
+        };
         Ok((instance, private))
     }
 }

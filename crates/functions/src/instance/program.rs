@@ -1,0 +1,53 @@
+//! Which program an instance runs: the function's own, an interpreter, or what a web function names as its server.
+
+use crate::definition::Revision;
+use crate::runtimes::Program;
+use crate::web::{ADAPTER, Settings, WRAPPER};
+use std::path::Path;
+
+/// The script that managed runtimes are started through.
+const EXEC_WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
+
+/// How to speak for the function, should it be a web server. One that brings AWS's adapter in a layer needs nobody.
+pub(super) fn settings(
+    revision: &Revision,
+    program: &Program,
+    layers: Option<&Path>,
+) -> Result<Option<Settings>, String> {
+    if layers.is_some_and(|layers| layers.join(ADAPTER).is_file()) {
+        return Ok(None);
+    }
+    Settings::read(&revision.environment, program.execution_env.is_none())
+}
+
+/// The command line.
+pub(super) fn argv(
+    revision: &Revision,
+    program: &Program,
+    task: &Path,
+    layers: Option<&Path>,
+    web: bool,
+) -> Result<Vec<String>, String> {
+    let in_layers = layers.is_some_and(|layers| layers.join("bootstrap").is_file());
+    let named = || vec![format!("/var/task/{}", revision.handler)];
+    if program.execution_env.is_some() {
+        return Ok(match revision.environment.get(EXEC_WRAPPER) {
+            // The adapter's own script does nothing but run the handler in place of the runtime.
+            Some(wrapper) if web && wrapper == WRAPPER && !in_layers => named(),
+            Some(wrapper) if !wrapper.is_empty() => {
+                [wrapper.clone()].into_iter().chain(program.argv.iter().cloned()).collect()
+            }
+            _ => program.argv.clone(),
+        });
+    }
+    if task.join("bootstrap").is_file() {
+        return Ok(program.argv.clone());
+    }
+    if in_layers {
+        return Ok(vec!["/opt/bootstrap".to_owned()]);
+    }
+    if web && task.join(&revision.handler).is_file() {
+        return Ok(named());
+    }
+    Err("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]".to_owned())
+}
