@@ -1,10 +1,12 @@
 """CloudWatch metrics in each of their wire formats, and `/metrics`."""
 
+import concurrent.futures
 import datetime
 import json
 
 import botocore.exceptions
 import pytest
+from conftest import wait_for
 from test_lambda import ROLE, python_runtime, zipped
 
 CODE = "def handler(event, context):\n    if event.get('fail'):\n        raise ValueError('as asked')\n    return 1\n"
@@ -85,6 +87,40 @@ def test_invocations_are_counted_and_timed(client, function):
         assert point["Unit"] == "Milliseconds" and 0 < point["Average"] <= point["Maximum"]
         assert point["ExtendedStatistics"]["p50"] <= point["ExtendedStatistics"]["p99"] <= point["Maximum"]
         assert isinstance(point["Timestamp"], datetime.datetime)
+
+
+def test_what_is_provisioned_has_metrics_of_its_own(platform, client):
+    awslambda, name = platform.boto3("lambda"), "kept-" + client.meta.service_model.metadata["protocol"]
+    awslambda.create_function(
+        FunctionName=name, Runtime=python_runtime(), Role=ROLE, Handler="main.handler", Publish=True,
+        Code={"ZipFile": zipped(main__py="import time\ndef handler(event, context):\n    time.sleep(0.2)\n")})
+    awslambda.put_provisioned_concurrency_config(FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
+    ready = lambda: awslambda.get_provisioned_concurrency_config(FunctionName=name, Qualifier="1")["Status"] == "READY"
+    wait_for("the instance is ready", ready)
+    dimensions = [{"Name": "FunctionName", "Value": name}, {"Name": "Resource", "Value": f"{name}:1"}]
+
+    def statistic(metric, which, dimensions=dimensions):
+        points = client.get_metric_statistics(Namespace="AWS/Lambda", MetricName=metric, Dimensions=dimensions,
+                                              Period=3600, Statistics=[which], **window())["Datapoints"]
+        return max((point[which] for point in points), default=None)
+
+    calls = 0
+
+    def spilled():
+        nonlocal calls
+        with concurrent.futures.ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda _: awslambda.invoke(FunctionName=name, Qualifier="1"), range(2)))
+        calls += 2
+        return statistic("ProvisionedConcurrencySpilloverInvocations", "Sum")
+
+    extra = wait_for("two calls at once", spilled, 60)
+    assert statistic("ProvisionedConcurrencyInvocations", "Sum") == calls - extra
+    assert statistic("ProvisionedConcurrentExecutions", "Maximum") == 1
+    assert statistic("ProvisionedConcurrencyUtilization", "Maximum") == 1
+    # What ran on demand, and the one instance that is set aside.
+    assert statistic("ClaimedAccountConcurrency", "Maximum", []) >= 2
+    assert statistic("UnreservedConcurrentExecutions", "Maximum", []) >= 1
+    awslambda.delete_function(FunctionName=name)
 
 
 def test_several_metrics_at_once_and_in_pages(client, function):

@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         keep_alive: Duration::from_secs(60),
         prebooted: 0,
         concurrency: 1000,
+        growth: None,
         account_id: "000000000000".to_owned(),
         region: "us-east-1".to_owned(),
         interpreter_dirs,

@@ -3,7 +3,8 @@
 
 use crate::query;
 use crate::reply::{self, Reply};
-use http::HeaderValue;
+use functions::Throttle;
+use http::{HeaderValue, header};
 use serde_json::json;
 
 /// Whose doing it is; the `Type` of Lambda's errors.
@@ -20,8 +21,8 @@ pub(crate) struct Fault {
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) blame: Blame,
-    /// The `Reason` of a throttled invocation.
-    pub(crate) reason: Option<&'static str>,
+    /// Why an invocation was throttled, and when there may be room.
+    pub(crate) throttle: Option<Throttle>,
 }
 
 impl Fault {
@@ -36,7 +37,7 @@ impl Fault {
     }
 
     fn user(status: u16, code: &'static str, message: impl Into<String>) -> Fault {
-        Fault { status, code, message: message.into(), blame: Blame::User, reason: None }
+        Fault { status, code, message: message.into(), blame: Blame::User, throttle: None }
     }
 
     pub(crate) fn invalid_parameter(message: impl Into<String>) -> Fault {
@@ -100,8 +101,8 @@ impl Fault {
         Fault::user(400, "InvalidRequestContentException", message)
     }
 
-    pub(crate) fn throttled(message: impl Into<String>, reason: &'static str) -> Fault {
-        Fault { reason: Some(reason), ..Fault::user(429, "TooManyRequestsException", message) }
+    pub(crate) fn throttled(message: impl Into<String>, throttle: Throttle) -> Fault {
+        Fault { throttle: Some(throttle), ..Fault::user(429, "TooManyRequestsException", message) }
     }
 
     pub(crate) fn unknown_operation(message: impl Into<String>) -> Fault {
@@ -125,7 +126,7 @@ impl Fault {
 
     pub(crate) fn service(message: impl Into<String>) -> Fault {
         let message = message.into();
-        Fault { status: 500, code: "ServiceException", message, blame: Blame::Service, reason: None }
+        Fault { status: 500, code: "ServiceException", message, blame: Blame::Service, throttle: None }
     }
 
     /// As Lambda answers: the code in a header, the message in a document. Some shapes of the model spell it `Message`
@@ -148,13 +149,13 @@ impl Fault {
             "UnknownOperationException" => json!({ "__type": self.code, "Type": kind, name: self.message }),
             _ => json!({ "Type": kind, name: self.message }),
         };
-        if let Some(reason) = self.reason {
-            document["Reason"] = json!(reason);
+        if let Some(throttle) = &self.throttle {
+            document["Reason"] = json!(throttle.reason.as_str());
         }
         let mut reply = reply::json(self.status, &document);
         reply.headers_mut().insert("x-amzn-errortype", HeaderValue::from_static(self.code));
-        if self.status == 429 {
-            reply.headers_mut().insert("retry-after", HeaderValue::from_static("0"));
+        if let Some(throttle) = &self.throttle {
+            reply.headers_mut().insert(header::RETRY_AFTER, throttle.retry_after_s.into());
         }
         reply
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
-use crate::RetryDelays;
+use crate::{Growth, RetryDelays};
 
 /// A whole Kubernetes and a whole Lambda-style platform in one binary.
 #[derive(Parser, Debug)]
@@ -80,6 +80,13 @@ pub struct Up {
     /// Booted interpreters to keep waiting for each kind of function that is started now and then (0 boots none ahead)
     #[arg(long, default_value_t = 2, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(0..=4))]
     pub prebooted: u8,
+    /// Invocations that may run at the same time, over all functions: the account's limit
+    #[arg(long, default_value_t = 1000, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub function_concurrency: u32,
+    /// How fast functions may grow: `machine` (as fast as it can), `lambda` (1,000 new instances of each in ten seconds, and
+    /// ten requests a second for each unit of concurrency), or another number of new instances in ten seconds
+    #[arg(long, default_value = "machine", value_name = "RULE")]
+    pub function_growth: Growth,
     /// Seconds before the first and the second retry of an asynchronous invocation that failed; decimals are allowed
     #[arg(long, default_value = "60,120", value_name = "FIRST,SECOND")]
     pub async_retry_delays: RetryDelays,

@@ -14,6 +14,7 @@ mod cost;
 mod deploy;
 mod env;
 mod function;
+mod growth;
 mod logs;
 mod manifest;
 mod platform;
@@ -26,6 +27,7 @@ mod trace;
 mod web_server;
 
 pub use args::{Args, Command, Cost, Deploy, Down, Image, Logs, Top, Up};
+pub use growth::Growth;
 pub use platform::{ENDPOINTS_FILE, Endpoints, Platform};
 pub use retry_delays::RetryDelays;
 pub use size::bytes as format_bytes;

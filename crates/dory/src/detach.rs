@@ -7,29 +7,20 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use cli::Up;
 
 use crate::data_dir::DataDir;
 
 /// The line with which a starting platform says that everything listens; the rest of its output is for people.
 pub const READY: &str = "ready";
 
-pub fn up(data: &DataDir, options: &Up) -> Result<()> {
+pub fn up(data: &DataDir) -> Result<()> {
     data.create()?;
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(data.log_file());
     let log = log.with_context(|| format!("cannot write {}", data.log_file().display()))?;
     let program = std::env::current_exe().context("cannot find the dory binary")?;
     let mut child = Command::new(program)
-        .arg("--data-dir")
-        .arg(data.path())
-        .arg("up")
-        .args(["--api-port", &options.api_port.to_string()])
-        .args(["--aws-port", &options.aws_port.to_string()])
-        .args(["--http-port", &options.http_port.to_string()])
-        .args(["--https-port", &options.https_port.to_string()])
-        .args(["--keep-warm", &options.keep_warm.to_string()])
-        .args(["--prebooted", &options.prebooted.to_string()])
-        .args(["--async-retry-delays", &options.async_retry_delays.to_string()])
+        // The same again, as it was given: a flag that is listed here would be one that can be forgotten.
+        .args(std::env::args_os().skip(1).filter(|word| word != "--detach"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -14,6 +14,7 @@ mod listen;
 mod parts;
 mod pki;
 mod platform;
+mod threads;
 mod up;
 
 use std::path::PathBuf;
@@ -54,7 +55,7 @@ fn run(arguments: Args) -> Result<()> {
     let data = DataDir::choose(arguments.data_dir, environment.home.clone(), environment.root)?;
     let platform = Platform::at(data.path());
     match arguments.command {
-        Command::Up(options) if options.detach => detach::up(&data, &options),
+        Command::Up(options) if options.detach => detach::up(&data),
         Command::Up(options) => up::run(&data, &options, &environment),
         Command::Down(options) => down::run(&data, &options, &environment),
         Command::Status => in_runtime(cli::status(&platform, data.holder()?)),

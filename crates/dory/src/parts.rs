@@ -21,8 +21,6 @@ use crate::pki::Pki;
 /// The account and region that ARNs and signatures carry.
 pub const ACCOUNT_ID: &str = "000000000000";
 pub const REGION: &str = "us-east-1";
-/// Lambda's default account limit.
-const FUNCTION_CONCURRENCY: u32 = 1000;
 /// Ready network namespaces: a Deployment's first pods and a few functions.
 const NETWORK_POOL: usize = 8;
 /// Function sandboxes that wait half-made.
@@ -182,7 +180,8 @@ pub async fn functions(
         dir: data.join("functions"),
         keep_alive: Duration::from_secs(options.keep_warm.into()),
         prebooted: options.prebooted.into(),
-        concurrency: FUNCTION_CONCURRENCY,
+        concurrency: options.function_concurrency,
+        growth: options.function_growth.0,
         account_id: ACCOUNT_ID.to_owned(),
         region: REGION.to_owned(),
         interpreter_dirs: environment.path.clone(),

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use cli::Up;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,9 +10,10 @@ use crate::Environment;
 use crate::data_dir::DataDir;
 use crate::detach::READY;
 use crate::platform::{Leave, Running};
+use crate::threads;
 
-/// Requests are short and functions run in processes of their own: more threads than this only cost memory.
-const WORKER_THREADS_MAX: usize = 8;
+/// Descriptors that the table has room for from the start: three thousand instances, in 128 KiB.
+const DESCRIPTORS_AHEAD: u64 = 16_384;
 
 pub fn run(data: &DataDir, options: &Up, environment: &Environment) -> Result<()> {
     if !environment.root {
@@ -22,10 +23,7 @@ pub fn run(data: &DataDir, options: &Up, environment: &Environment) -> Result<()
     let _held = data.hold()?;
     log_to_stderr();
     open_many_files();
-    let threads = std::thread::available_parallelism().map_or(2, |count| count.get()).min(WORKER_THREADS_MAX);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
-    let runtime = runtime.context("cannot start the asynchronous runtime")?;
-    runtime.block_on(serve(data, options, environment))
+    threads::runtime()?.block_on(serve(data, options, environment))
 }
 
 async fn serve(data: &DataDir, options: &Up, environment: &Environment) -> Result<()> {
@@ -64,6 +62,13 @@ fn open_many_files() {
     limit.current = limit.maximum;
     if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    // The kernel's table of descriptors doubles as it fills, and in a process with threads each doubling waits until every
+    // processor has passed a quiet point: tens of milliseconds in which the thread that accepted or opened something answers
+    // nobody. While there is one thread it costs nothing.
+    let highest = i32::try_from(limit.current.unwrap_or(u64::MAX).min(DESCRIPTORS_AHEAD)).unwrap_or(i32::MAX);
+    if let Err(error) = rustix::io::fcntl_dupfd_cloexec(std::io::stderr(), highest - 1) {
+        tracing::debug!(%error, "the table of descriptors grows as it fills");
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Definition {
     pub event_invoke: EventInvoke,
     /// The queue or topic for events that were given up.
     pub dead_letter_arn: Option<String>,
+    /// Size of its code archive.
+    pub code_bytes: u64,
 }
 
 /// How asynchronous invocations are retried, and who hears of their end.
@@ -147,6 +149,8 @@ impl From<EventInvokeSpec> for EventInvoke {
 #[derive(Deserialize)]
 struct CodeSpec {
     sha256: String,
+    #[serde(default)]
+    size: u64,
 }
 
 #[derive(Deserialize)]
@@ -199,6 +203,7 @@ impl Definition {
                 .map(|url| Url { id: url.id, signed: url.auth_type != "NONE" }),
             event_invoke: spec.event_invoke.into(),
             dead_letter_arn: spec.dead_letter_arn.filter(|arn| !arn.is_empty()),
+            code_bytes: spec.code.size,
         })
     }
 }

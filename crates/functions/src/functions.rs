@@ -8,7 +8,7 @@ pub use follow::{Watched, layer_resource, resource};
 use crate::Sandboxes;
 use crate::catalog::{Catalog, Function};
 use crate::code::{Code, CodeError, Codes};
-use crate::concurrency::Account;
+use crate::concurrency::{Account, Slot};
 use crate::definition::object_name;
 use crate::detached::Detached;
 use crate::door::Aws;
@@ -25,6 +25,7 @@ use crate::preboot::Stock;
 use crate::report::{self, Report, Status};
 use crate::runtimes::{RuntimeError, Runtimes};
 use crate::stages::Stage;
+use crate::throttle::{Throttle, ThrottleReason};
 use crate::trace;
 use bytes::Bytes;
 use client::{Key, Objects};
@@ -52,6 +53,9 @@ pub struct Config {
     pub prebooted: usize,
     /// Invocations at the same time, over all functions.
     pub concurrency: u32,
+    /// New instances of one function in ten seconds, as Lambda limits them, and ten requests a second for each unit of
+    /// concurrency; `None` is as many as the machine can take.
+    pub growth: Option<u32>,
     /// The account in ARNs, such as `000000000000`.
     pub account_id: String,
     /// The region in ARNs and in the functions' environment, such as `us-east-1`.
@@ -67,7 +71,7 @@ pub struct Config {
 /// All functions of this machine.
 pub struct Functions {
     pub(crate) machine: Arc<Machine>,
-    account: Arc<Account>,
+    pub(crate) account: Arc<Account>,
     pub(crate) catalog: Catalog,
     pub(crate) events: Events,
     /// Archives that were uploaded a short while ago, and that an object may be about to name.
@@ -113,9 +117,9 @@ impl Functions {
             starts: Semaphore::new(hands * 4),
             stock: Stock::new(config.prebooted),
         });
-        let account = Account::new(config.concurrency);
+        let account = Account::new(config.concurrency, config.growth.is_some());
         let functions = Arc::new(Functions {
-            catalog: Catalog::new(machine.clone(), account.clone()),
+            catalog: Catalog::new(machine.clone(), account.clone(), config.growth),
             machine,
             account,
             events: Events::new(config.events),
@@ -162,14 +166,15 @@ impl Functions {
 
     /// Runs a function. The invocation goes on when the caller goes away, as on Lambda.
     pub async fn invoke(self: &Arc<Self>, invocation: Invocation) -> Result<Outcome, InvokeError> {
-        self.invoke_as(invocation, uuid::Uuid::new_v4().to_string()).await
+        self.invoke_as(invocation, uuid::Uuid::new_v4().to_string(), true).await
     }
 
-    /// The same, under a request id that may have been used for an earlier try.
+    /// The same, for a `caller` or for an event that waited; its request id may have been used for an earlier try.
     pub(crate) async fn invoke_as(
         self: &Arc<Self>,
         mut invocation: Invocation,
         request_id: String,
+        caller: bool,
     ) -> Result<Outcome, InvokeError> {
         let function = self.admit(&mut invocation)?;
         if invocation.kind == InvocationKind::DryRun {
@@ -185,18 +190,24 @@ impl Functions {
         if invocation.kind == InvocationKind::Event {
             return self.accept(&function, invocation, request_id).await;
         }
-        let slot = self.account.enter(&function.limits()).map_err(|reason| {
-            self.machine.throttled(&function, invocation.qualifier.as_deref());
-            InvokeError::TooManyRequests(reason)
-        })?;
+        let slot = self.enter(&function, invocation.qualifier.as_deref(), caller)?;
         let machine = self.machine.clone();
-        let in_flight = machine.entered(&function, invocation.qualifier.as_deref());
         let run = Detached::new(async move {
             let outcome = run(&machine, &function, invocation, request_id).await;
-            drop((slot, in_flight));
+            drop(slot);
             outcome
         });
         run.await
+    }
+
+    /// Counts an invocation, if there is room for it.
+    fn enter(&self, function: &Function, qualifier: Option<&str>, caller: bool) -> Result<Slot, InvokeError> {
+        let slot = self.account.enter(&function.limits(), caller).map_err(|throttle| {
+            self.machine.throttled(function, qualifier);
+            InvokeError::TooManyRequests(throttle)
+        })?;
+        self.machine.entered(function, qualifier, &slot, &self.account);
+        Ok(slot)
     }
 
     /// The function that an invocation means, if what it asks can be asked of it.
@@ -295,6 +306,17 @@ impl Functions {
             name: definition.name.clone(),
             signed: definition.url.as_ref().is_some_and(|url| url.signed),
         })
+    }
+
+    /// How many functions a namespace has, and what the archives of all of them and their versions take, in bytes.
+    pub fn totals(&self, namespace: &str) -> (u64, u64) {
+        let totals = self.catalog.totals(namespace);
+        (totals.functions, totals.code_bytes)
+    }
+
+    /// The objects of the versions or aliases of a function, by the name of its own object.
+    pub fn objects_of(&self, watched: Watched, function: &Key) -> Vec<Key> {
+        self.catalog.objects_of(watched, function)
     }
 
     /// The pools of all functions.
@@ -413,6 +435,11 @@ async fn hand_in(
             Ok(lease) => lease,
             Err(unstarted) => {
                 let tail = invocation.log_tail;
+                if let InitFailure::Throttled(wait) = unstarted.failure {
+                    machine.throttled(function, qualifier.as_deref());
+                    let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+                    return Err(InvokeError::TooManyRequests(Throttle::new(reason, wait)));
+                }
                 let reply = failed_to_start(machine, function, &request_id, called, tail, unstarted)?;
                 machine.ran(function, qualifier.as_deref(), reply.run);
                 return Ok(Err(reply));
@@ -457,6 +484,7 @@ fn failed_to_start(
     let logging = &definition.revision.logging;
     let (payload, lines, error_type) = match unstarted.failure {
         InitFailure::Machine(reason) => return Err(InvokeError::Start(reason)),
+        InitFailure::Throttled(_) => return Err(InvokeError::Start("it grows too fast".to_owned())),
         InitFailure::Reported { payload, error_type } => (payload, Vec::new(), error_type),
         InitFailure::Fault(fault) => (
             fault.document(request_id),

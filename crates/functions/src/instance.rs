@@ -54,6 +54,8 @@ pub(crate) enum InitFailure {
     Fault(Fault),
     /// The machine could not start it.
     Machine(String),
+    /// The function grows as fast as it may; there is room for one more after this time.
+    Throttled(Duration),
 }
 
 /// A start that failed, for the invocation that waited for it.

@@ -2,6 +2,7 @@
 //! used by every door that invokes functions.
 
 use crate::events::EVENT_BYTES_MAX;
+use crate::throttle::Throttle;
 use bytes::Bytes;
 
 /// The largest request and response of a synchronous invocation: 6 MiB and a little, as AWS enforces it.
@@ -78,7 +79,7 @@ pub enum InvokeError {
     NotFound(String),
     /// No instance may be started for it now.
     #[error("Rate Exceeded.")]
-    TooManyRequests(ThrottleReason),
+    TooManyRequests(Throttle),
     /// It calls itself round and round, and may not.
     #[error(
         "Lambda has detected your function being invoked in a recursive loop with other AWS resources and stopped your \
@@ -117,25 +118,4 @@ pub enum InvokeError {
     /// The machine could not start an instance.
     #[error("failed to start an instance: {0}")]
     Start(String),
-}
-
-/// Which limit was hit; the `Reason` of AWS's `TooManyRequestsException`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ThrottleReason {
-    /// The function's own reserved concurrency is in use.
-    ReservedFunctionConcurrentInvocationLimitExceeded,
-    /// The account's unreserved concurrency is in use.
-    ConcurrentInvocationLimitExceeded,
-}
-
-impl ThrottleReason {
-    /// As AWS spells it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded => {
-                "ReservedFunctionConcurrentInvocationLimitExceeded"
-            }
-            ThrottleReason::ConcurrentInvocationLimitExceeded => "ConcurrentInvocationLimitExceeded",
-        }
-    }
 }

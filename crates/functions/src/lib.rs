@@ -39,6 +39,7 @@ mod logs;
 pub mod loopback;
 mod machine;
 mod metering;
+mod pace;
 mod pool;
 mod preboot;
 mod report;
@@ -48,6 +49,7 @@ mod runtimes;
 mod sandboxes;
 mod stages;
 mod streaming;
+mod throttle;
 mod trace;
 mod web;
 
@@ -57,9 +59,7 @@ pub use door::{Aws, Door};
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use events::{Backlog, DeliveryError, Destination, EVENT_BYTES_MAX, EventConfig, Parcel, Retries};
 pub use functions::{Config, FunctionUrl, Functions, Watched, layer_resource, resource};
-pub use invocation::{
-    FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX, ThrottleReason,
-};
+pub use invocation::{FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 pub use logging::{Format as LogFormat, Level as LogLevel, Logging};
 pub use logs::{
     EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
@@ -71,6 +71,7 @@ pub use runtimes::{RUNTIMES, RuntimeError};
 pub use sandboxes::{Sandbox, Sandboxes, Spec, StartError};
 pub use stages::Stage;
 pub use streaming::{Completion, ResponseBody, STREAM_BYTES_MAX, StreamedOutcome};
+pub use throttle::{Throttle, ThrottleReason};
 
 /// Holds the AWS name of a function whose object had to be named differently.
 pub const NAME_ANNOTATION: &str = "dory.dev/function-name";

@@ -3,30 +3,22 @@
 
 use crate::Functions;
 use crate::catalog::Function;
+use crate::concurrency::{Account, Slot};
 use crate::machine::Machine;
 use jiff::Timestamp;
 use meter::{Invoked, Meter};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The meter, and how many invocations are in flight.
+/// The meter.
 pub(crate) struct Metering {
     pub(crate) meter: Arc<Meter>,
-    all: AtomicU32,
-    unreserved: AtomicU32,
-}
-
-/// One invocation in flight; dropped when it has ended.
-pub(crate) struct InFlight {
-    machine: Arc<Machine>,
-    reserved: bool,
 }
 
 impl Metering {
     pub(crate) fn new(meter: Arc<Meter>) -> Metering {
-        Metering { meter, all: AtomicU32::new(0), unreserved: AtomicU32::new(0) }
+        Metering { meter }
     }
 }
 
@@ -42,19 +34,21 @@ fn invoked<'a>(function: &'a Function, qualifier: Option<&'a str>) -> Invoked<'a
 
 impl Machine {
     /// An invocation may run.
-    pub(crate) fn entered(self: &Arc<Self>, function: &Function, qualifier: Option<&str>) -> InFlight {
-        let metering = &self.metering;
-        let reserved = function.reserved_concurrency.is_some();
+    pub(crate) fn entered(
+        &self,
+        function: &Function,
+        qualifier: Option<&str>,
+        slot: &Slot,
+        account: &Account,
+    ) {
         let running = meter::Running {
             function: function.usage.running(),
-            all: metering.all.fetch_add(1, Ordering::AcqRel) + 1,
-            unreserved: match reserved {
-                true => metering.unreserved.load(Ordering::Acquire),
-                false => metering.unreserved.fetch_add(1, Ordering::AcqRel) + 1,
-            },
+            all: account.running(),
+            unreserved: account.unreserved(),
+            claimed: account.claimed(),
+            provisioned: slot.provisioned,
         };
-        metering.meter.entered(invoked(function, qualifier), running, Timestamp::now());
-        InFlight { machine: self.clone(), reserved }
+        self.metering.meter.entered(invoked(function, qualifier), running, Timestamp::now());
     }
 
     /// It has run.
@@ -130,13 +124,15 @@ impl Functions {
         metering.meter.write(text);
         self.write_event_metrics(text);
         let (limit, unreserved) = self.concurrency();
+        let account = &self.account;
         let rows = [
-            ("concurrent_executions", "Invocations in flight.", metering.all.load(Ordering::Acquire)),
+            ("concurrent_executions", "Invocations in flight.", account.running()),
             (
                 "unreserved_concurrent_executions",
-                "Invocations in flight of functions without a reservation.",
-                metering.unreserved.load(Ordering::Acquire),
+                "Invocations in flight on what functions share.",
+                account.unreserved(),
             ),
+            ("claimed_concurrency", "Those, and what is reserved or provisioned.", account.claimed()),
             ("concurrency_limit", "Invocations that may be in flight.", limit),
             ("unreserved_concurrency_limit", "Those of them that no function has reserved.", unreserved),
         ];
@@ -144,16 +140,6 @@ impl Functions {
             // Writing to a String cannot fail.
             let name = format!("dory_function_{name}");
             let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n");
-        }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let metering = &self.machine.metering;
-        metering.all.fetch_sub(1, Ordering::AcqRel);
-        if !self.reserved {
-            metering.unreserved.fetch_sub(1, Ordering::AcqRel);
         }
     }
 }

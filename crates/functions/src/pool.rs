@@ -10,6 +10,7 @@ use crate::concurrency::Usage;
 use crate::definition::Definition;
 use crate::instance::{InitFailure, Instance, Unstarted};
 use crate::machine::Machine;
+use crate::pace::Growth;
 use crate::stages::Stage;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicU32;
@@ -30,6 +31,8 @@ pub(crate) struct Pool {
     pub(crate) provisioned_usage: Arc<Usage>,
     /// How many instances to keep ready.
     wanted: AtomicU32,
+    /// How fast the function may grow.
+    growth: Arc<Growth>,
 }
 
 #[derive(Default)]
@@ -77,13 +80,14 @@ impl Drop for Lease {
 }
 
 impl Pool {
-    pub(crate) fn new(machine: Arc<Machine>, definition: Arc<Definition>) -> Arc<Pool> {
+    pub(crate) fn new(machine: Arc<Machine>, definition: Arc<Definition>, growth: Arc<Growth>) -> Arc<Pool> {
         Arc::new(Pool {
             machine,
             definition,
             state: Mutex::default(),
             provisioned_usage: Arc::default(),
             wanted: AtomicU32::new(0),
+            growth,
         })
     }
 

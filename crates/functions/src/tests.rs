@@ -49,6 +49,7 @@ impl Room {
             keep_alive,
             prebooted: 0,
             concurrency: 20,
+            growth: None,
             account_id: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             interpreter_dirs: Vec::new(),
@@ -264,7 +265,7 @@ async fn limits_of_concurrency_are_kept() {
     room.deploy("none", json!({"reservedConcurrency": 0})).await;
     room.deploy("one", json!({"reservedConcurrency": 1})).await;
     let reason = |result: Result<Outcome, InvokeError>| match result {
-        Err(InvokeError::TooManyRequests(reason)) => reason.as_str(),
+        Err(InvokeError::TooManyRequests(throttle)) => throttle.reason.as_str(),
         other => panic!("not throttled: {other:?}"),
     };
     let reserved = "ReservedFunctionConcurrentInvocationLimitExceeded";

@@ -154,5 +154,9 @@ fn refused(error: &InvokeError) -> Response<Body> {
         InvokeError::Recursive => StatusCode::LOOP_DETECTED,
         _ => StatusCode::BAD_GATEWAY,
     };
-    answer::json(status, "Message", &error.to_string())
+    let mut response = answer::json(status, "Message", &error.to_string());
+    if let InvokeError::TooManyRequests(throttle) = error {
+        response.headers_mut().insert(http::header::RETRY_AFTER, throttle.retry_after_s.into());
+    }
+    response
 }

@@ -3,6 +3,7 @@
 //! those with ExecutedVersion ("Lambda metrics", developer guide).
 
 use crate::history::{Metric, Series};
+use crate::meter::Provisioned;
 use crate::stat::Stat;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,15 @@ pub const UNITS: &[(&str, &str)] = &[
     ("Duration", "Milliseconds"),
     ("ConcurrentExecutions", "Count"),
     ("UnreservedConcurrentExecutions", "Count"),
+    ("ClaimedAccountConcurrency", "Count"),
+    ("ProvisionedConcurrentExecutions", "Count"),
+    ("ProvisionedConcurrencyInvocations", "Count"),
+    ("ProvisionedConcurrencySpilloverInvocations", "Count"),
+    ("ProvisionedConcurrencyUtilization", "None"),
 ];
+
+/// Those that only the account has.
+const OF_ACCOUNT: [&str; 2] = ["UnreservedConcurrentExecutions", "ClaimedAccountConcurrency"];
 
 /// Upper bounds of the histogram of durations, in milliseconds.
 pub(crate) const BUCKETS_MS: [f64; 14] =
@@ -41,6 +50,19 @@ pub(crate) struct Minute {
     pub(crate) throttles: Stat,
     pub(crate) duration: Stat,
     pub(crate) concurrent: Stat,
+    /// Where something is provisioned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provisioned: Option<Box<OnProvisioned>>,
+}
+
+/// What happened in one minute on what is provisioned, and beyond it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct OnProvisioned {
+    pub(crate) concurrent: Stat,
+    /// The share of it that was in use, 0 to 1.
+    pub(crate) utilization: Stat,
+    pub(crate) spilled: Stat,
 }
 
 /// What ran at once over all functions in one minute.
@@ -49,6 +71,7 @@ pub(crate) struct Minute {
 pub(crate) struct Together {
     pub(crate) all: Stat,
     pub(crate) unreserved: Stat,
+    pub(crate) claimed: Stat,
 }
 
 /// The datapoints that only the account has; `None` for every other metric.
@@ -56,6 +79,7 @@ pub(crate) fn account(metric: &Metric, series: &Series<Together>) -> Option<Vec<
     let stat: fn(&Together) -> &Stat = match metric.name.as_str() {
         "ConcurrentExecutions" if metric.dimensions.is_empty() => |minute| &minute.all,
         "UnreservedConcurrentExecutions" if metric.dimensions.is_empty() => |minute| &minute.unreserved,
+        "ClaimedAccountConcurrency" if metric.dimensions.is_empty() => |minute| &minute.claimed,
         _ => return None,
     };
     let points = series.points.iter().map(|(minute, both)| (*minute, stat(both).clone()));
@@ -68,10 +92,40 @@ impl Minute {
         self.throttles.merge(&other.throttles);
         self.duration.merge(&other.duration);
         self.concurrent.merge(&other.concurrent);
+        if let Some(theirs) = &other.provisioned {
+            let ours = self.provisioned.get_or_insert_default();
+            ours.concurrent.merge(&theirs.concurrent);
+            ours.utilization.merge(&theirs.utilization);
+            ours.spilled.merge(&theirs.spilled);
+        }
+    }
+
+    /// An invocation has begun that has this to do with what is provisioned.
+    pub(crate) fn provisioned(&mut self, kind: Provisioned) {
+        if kind == Provisioned::Not {
+            return;
+        }
+        let minute = self.provisioned.get_or_insert_default();
+        minute.spilled.take_in(f64::from(u8::from(kind == Provisioned::Spilled)), 1.0);
+        match kind {
+            Provisioned::Used { running, allocated } => {
+                minute.concurrent.take_in(f64::from(running), 1.0);
+                minute.utilization.take_in(f64::from(running) / f64::from(allocated.max(1)), 1.0);
+            }
+            // It found all of it in use.
+            _ => minute.utilization.take_in(1.0, 1.0),
+        }
     }
 
     fn stat(&self, name: &str) -> Option<Stat> {
+        let provisioned = |stat: fn(&OnProvisioned) -> Stat| self.provisioned.as_deref().map(stat);
         let stat = match name {
+            "ProvisionedConcurrentExecutions" => provisioned(|one| one.concurrent.clone())?,
+            "ProvisionedConcurrencyInvocations" => {
+                provisioned(|one| Stat::of(one.concurrent.count, one.concurrent.count, 1.0, 1.0))?
+            }
+            "ProvisionedConcurrencySpilloverInvocations" => provisioned(|one| one.spilled.clone())?,
+            "ProvisionedConcurrencyUtilization" => provisioned(|one| one.utilization.clone())?,
             // Each invocation counts one.
             "Invocations" => Stat::of(self.errors.count, self.errors.count, 1.0, 1.0),
             "Errors" => self.errors.clone(),
@@ -93,6 +147,14 @@ pub(crate) struct Durations {
 }
 
 impl Durations {
+    pub(crate) fn take_in(&mut self, other: &Durations) {
+        for (bucket, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *bucket += theirs;
+        }
+        self.count += other.count;
+        self.sum_ms += other.sum_ms;
+    }
+
     pub(crate) fn add(&mut self, ms: f64) {
         for (bucket, bound) in self.buckets.iter_mut().zip(BUCKETS_MS) {
             *bucket += u64::from(ms <= bound);
@@ -160,11 +222,11 @@ pub(crate) fn metrics<'a>(callees: impl Iterator<Item = (&'a Callee, &'a Series<
         }
     }
     if !found.is_empty() {
-        found.insert(Metric {
+        found.extend(OF_ACCOUNT.map(|name| Metric {
             namespace: NAMESPACE.to_owned(),
-            name: "UnreservedConcurrentExecutions".to_owned(),
+            name: name.to_owned(),
             dimensions: BTreeMap::new(),
-        });
+        }));
     }
     found.into_iter().collect()
 }

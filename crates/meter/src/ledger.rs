@@ -1,7 +1,25 @@
 //! The totals that a bill is made of: per function and version, and per pod owner. They only grow, and survive a restart.
+//! There are so many rows and no more: those that were not used for longest are summed up in one, so that no total is lost.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+
+/// Rows of functions, and of owners of pods. More than a machine has at a time; what is gone would be kept for ever.
+pub(crate) const ROWS_MAX: usize = 10_000;
+
+/// What the row of those is called that have none of their own any more, in each namespace.
+pub const OTHERS: &str = "(others)";
+
+/// Which rows to sum up when there are too many: a tenth of them, those that were used longest ago.
+pub(crate) fn plan_fold<K: Clone>(rows: impl Iterator<Item = (i64, K)>) -> Vec<K> {
+    let mut rows: Vec<(i64, K)> = rows.collect();
+    let excess = rows.len().min(ROWS_MAX / 10);
+    if excess > 0 && excess < rows.len() {
+        rows.select_nth_unstable_by_key(excess, |(last, _)| *last);
+        rows.truncate(excess);
+    }
+    rows.into_iter().map(|(_, key)| key).collect()
+}
 
 /// All that was used, as it is stored and shown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +60,18 @@ pub struct FunctionUsage {
 }
 
 impl FunctionUsage {
+    /// Adds what another one used.
+    pub(crate) fn take_in(&mut self, other: &FunctionUsage) {
+        self.invocations += other.invocations;
+        self.errors += other.errors;
+        self.throttles += other.throttles;
+        self.billed_ms += other.billed_ms;
+        self.mb_ms += other.mb_ms;
+        self.memory_mb = self.memory_mb.max(other.memory_mb);
+        self.since_ms = if self.since_ms == 0 { other.since_ms } else { self.since_ms.min(other.since_ms) };
+        self.last_ms = self.last_ms.max(other.last_ms);
+    }
+
     /// GB-seconds, as they are billed.
     pub fn gb_seconds(&self) -> f64 {
         precise(self.mb_ms) / (1024.0 * 1000.0)
@@ -84,6 +114,14 @@ pub(crate) struct Open {
 }
 
 impl PodUsage {
+    /// Adds what the pods of another owner used, none of which runs any more.
+    pub(crate) fn take_in(&mut self, other: &PodUsage) {
+        self.pod_ms += other.pod_ms;
+        self.cpu_milli_ms += other.cpu_milli_ms;
+        self.mb_ms += other.mb_ms;
+        self.since_ms = if self.since_ms == 0 { other.since_ms } else { self.since_ms.min(other.since_ms) };
+    }
+
     pub(crate) fn start(&mut self, uid: &str, cpu_milli: u64, memory_mb: u64, now_ms: i64) {
         if self.since_ms == 0 {
             self.since_ms = now_ms;

@@ -24,8 +24,8 @@ mod stat;
 pub use cost::{Bill, FunctionBill, PodBill, bill};
 pub use history::{MINUTES_KEPT, Metric, PutError, Unit};
 pub use lambda::{NAMESPACE as LAMBDA_NAMESPACE, UNITS as LAMBDA_UNITS};
-pub use ledger::{FunctionUsage, PodUsage, Usage};
-pub use meter::{Invoked, Meter, Pod, Run, Running};
+pub use ledger::{FunctionUsage, OTHERS, PodUsage, Usage};
+pub use meter::{Invoked, Meter, Pod, Provisioned, Run, Running};
 pub use prices::{PriceError, Prices};
 pub use stat::{Stat, percentile};
 

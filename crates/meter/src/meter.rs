@@ -3,7 +3,7 @@
 use crate::disk;
 use crate::history::{self, History, Metric, PutError, Series};
 use crate::lambda::{self, Callee, Durations, Minute, Together};
-use crate::ledger::{FunctionUsage, PodUsage, Usage};
+use crate::ledger::{FunctionUsage, OTHERS, PodUsage, ROWS_MAX, Usage, plan_fold};
 use crate::stat::Stat;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -55,8 +55,28 @@ pub struct Running {
     pub function: u32,
     /// Of all functions.
     pub all: u32,
-    /// Of all functions without a reservation.
+    /// Of all functions, on what is neither reserved nor provisioned.
     pub unreserved: u32,
+    /// Those, and all that is reserved or provisioned.
+    pub claimed: u32,
+    /// What this one has to do with what is provisioned.
+    pub provisioned: Provisioned,
+}
+
+/// What an invocation has to do with what is provisioned for its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Provisioned {
+    /// Nothing is.
+    Not,
+    /// It is one of so many that run on what is provisioned, this one included.
+    Used {
+        /// Invocations on it.
+        running: u32,
+        /// Instances that are provisioned.
+        allocated: u32,
+    },
+    /// All of it was in use.
+    Spilled,
 }
 
 /// A pod that runs.
@@ -187,12 +207,16 @@ impl Meter {
 
     /// An invocation has begun; so many run now, this one included.
     pub fn entered(&self, invoked: Invoked<'_>, running: Running, now: Timestamp) {
-        self.minute(invoked, now, |minute| minute.concurrent.take_in(f64::from(running.function), 1.0));
+        self.minute(invoked, now, |minute| {
+            minute.concurrent.take_in(f64::from(running.function), 1.0);
+            minute.provisioned(running.provisioned);
+        });
         let mut minutes = lock(&self.inner.minutes);
         let at = minute_of(now);
         let (together, new) = minutes.together.at(at);
         together.all.take_in(f64::from(running.all), 1.0);
         together.unreserved.take_in(f64::from(running.unreserved), 1.0);
+        together.claimed.take_in(f64::from(running.claimed), 1.0);
         if new {
             minutes.together.forget_before(at - history::MINUTES_KEPT);
         }
@@ -310,6 +334,7 @@ impl Meter {
             });
             account.usage.last_ms = now.as_millisecond();
             change(account);
+            ledger.fold();
         }
         self.changed();
     }
@@ -339,6 +364,7 @@ impl Meter {
                 PodUsage { namespace: namespace.to_owned(), owner: owner.to_owned(), ..PodUsage::default() }
             });
             change(usage);
+            ledger.fold();
         }
         self.changed();
     }
@@ -347,6 +373,37 @@ impl Meter {
         if !self.dirty.swap(true, Ordering::AcqRel) {
             // Full means that it is awake already.
             self.wake.try_send(()).ok();
+        }
+    }
+}
+
+impl Ledger {
+    /// Sums up what was used longest ago, when there are too many rows.
+    fn fold(&mut self) {
+        if self.functions.len() > ROWS_MAX {
+            let own = self.functions.iter().filter(|((_, function, _), _)| function != OTHERS);
+            for key in plan_fold(own.map(|(key, account)| (account.usage.last_ms, key.clone()))) {
+                let Some(gone) = self.functions.remove(&key) else { continue };
+                let (namespace, function) = (key.0, OTHERS.to_owned());
+                let row = (namespace.clone(), function.clone(), String::new());
+                let others = self.functions.entry(row).or_insert_with(|| Account {
+                    usage: FunctionUsage { namespace, function, ..FunctionUsage::default() },
+                    durations: Durations::default(),
+                });
+                others.usage.take_in(&gone.usage);
+                others.durations.take_in(&gone.durations);
+            }
+        }
+        if self.pods.len() > ROWS_MAX {
+            let own = self.pods.iter().filter(|((_, owner), usage)| owner != OTHERS && usage.open.is_empty());
+            for key in plan_fold(own.map(|(key, usage)| (usage.since_ms, key.clone()))) {
+                let Some(gone) = self.pods.remove(&key) else { continue };
+                let (namespace, owner) = (key.0, OTHERS.to_owned());
+                let row = (namespace.clone(), owner.clone());
+                let others = self.pods.entry(row);
+                let new = || PodUsage { namespace, owner, ..PodUsage::default() };
+                others.or_insert_with(new).take_in(&gone);
+            }
         }
     }
 }

@@ -46,8 +46,8 @@ fn totals_and_history_survive_a_restart() {
     let alias = [("FunctionName", "hello"), ("Resource", "hello:live")];
     assert_eq!(sum(&metric("Duration", &alias), "Maximum"), 30.0);
     assert_eq!(sum(&metric("Duration", &[("Resource", "hello:live")]), "Maximum"), 0.0);
-    // Four metrics, with three sets of dimensions each for two resources; all functions together, and none of them shared.
-    assert_eq!(meter.metrics(time() - 3.hours()).len(), 4 * 6 + 1);
+    // Four metrics, with three sets of dimensions each for two resources; and the two of the account.
+    assert_eq!(meter.metrics(time() - 3.hours()).len(), 4 * 6 + 2);
     assert!(meter.metrics(time() + 1.hour()).is_empty());
 }
 
@@ -118,4 +118,30 @@ fn prometheus_reads_counters_and_a_histogram() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
     }
+}
+
+#[test]
+fn what_was_used_long_ago_is_summed_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    let rows = crate::ledger::ROWS_MAX;
+    let names: Vec<String> = (0..rows + 1).map(|number| format!("f{number}")).collect();
+    for (second, name) in names.iter().enumerate() {
+        let invoked = Invoked { namespace: "team", function: name, qualifier: None, version: "$LATEST" };
+        meter.ran(invoked, run(10, second == 0), time() + i64::try_from(second).expect("small").seconds());
+        let pod = Pod { namespace: "team", owner: name, uid: name, cpu_milli: 1, memory_mb: 1 };
+        meter.pod_runs(pod, time());
+        if second > 5 {
+            meter.pod_ended("team", name, name, time() + 1.minute());
+        }
+    }
+    let usage = meter.usage(time());
+    assert!(usage.functions.len() < rows && usage.pods.len() < rows, "{}", usage.functions.len());
+    let others = usage.functions.iter().find(|one| one.function == OTHERS).expect("a row of the others");
+    assert_eq!((others.invocations, others.errors), (rows as u64 / 10, 1));
+    let billed: u64 = usage.functions.iter().map(|one| one.billed_ms).sum();
+    assert_eq!(billed, 10 * names.len() as u64, "no total is lost");
+    assert!(usage.functions.iter().any(|one| one.function == names[rows]), "the newest is there");
+    // Those that run keep their rows.
+    assert!((0..6).all(|n| usage.pods.iter().any(|one| one.owner == names[n] && one.running == 1)));
 }

@@ -3,14 +3,14 @@
 use crate::door::{Door, NAMESPACE};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
-use functions::{UNZIPPED_BYTES_MAX, Watched, ZIP_BYTES_MAX};
-use serde_json::{Value, json};
+use functions::{UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
+use serde_json::json;
 
 /// What all archives of functions and layers may take, as on AWS: 75 GiB.
 const TOTAL_CODE_BYTES_MAX: u64 = 80_530_636_800;
 
 pub(crate) async fn get_settings(door: &Door) -> Result<Reply, Fault> {
-    let functions = list(&door.objects).await?;
+    let (count, _) = door.config.functions.totals(NAMESPACE);
     let (limit, unreserved) = door.config.functions.concurrency();
     Ok(reply::json(
         200,
@@ -22,14 +22,14 @@ pub(crate) async fn get_settings(door: &Door) -> Result<Reply, Fault> {
                 "ConcurrentExecutions": limit,
                 "UnreservedConcurrentExecutions": unreserved,
             },
-            "AccountUsage": { "TotalCodeSize": total(door, &functions).await?, "FunctionCount": functions.len() },
+            "AccountUsage": { "TotalCodeSize": total(door).await?, "FunctionCount": count },
         }),
     ))
 }
 
 /// Refuses code when there is too much of it already.
 pub(crate) async fn check_room(door: &Door) -> Result<(), Fault> {
-    room(total(door, &list(&door.objects).await?).await?)
+    room(total(door).await?)
 }
 
 fn room(total: u64) -> Result<(), Fault> {
@@ -43,15 +43,11 @@ fn room(total: u64) -> Result<(), Fault> {
 }
 
 /// The size of the archives of all functions, versions and layers.
-async fn total(door: &Door, functions: &[Value]) -> Result<u64, Fault> {
-    let layers = list(&door.layers).await?;
-    let versions = door.all_of(Watched::Version).await?;
-    let size = |object: &Value| object["spec"]["code"]["size"].as_u64();
-    Ok(functions.iter().chain(&versions).chain(&layers).filter_map(size).sum())
-}
-
-async fn list(objects: &client::Objects) -> Result<Vec<Value>, Fault> {
-    objects.list(NAMESPACE).await.map_err(|error| Fault::service(error.to_string()))
+async fn total(door: &Door) -> Result<u64, Fault> {
+    let layers = door.layers.list(NAMESPACE).await.map_err(|error| Fault::service(error.to_string()))?;
+    let layers = layers.iter().filter_map(|layer| layer["spec"]["code"]["size"].as_u64());
+    let (_, functions) = door.config.functions.totals(NAMESPACE);
+    Ok(functions + layers.sum::<u64>())
 }
 
 #[cfg(test)]

@@ -7,14 +7,18 @@ use crate::reply::{self, Reply};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use functions::{Invocation, InvocationKind, InvokeError};
+use functions::{Invocation, InvocationKind, InvokeError, Throttle, ThrottleReason};
 use http::HeaderValue;
+use std::time::Duration;
 
 /// The longest client context, decoded, as on AWS.
 const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
 
 /// The largest event of `InvokeAsync`, which never grew as that of `Invoke` did.
 const ASYNC_BYTES_MAX: usize = 256 * 1024;
+
+/// When a full queue is worth another try: it is worked off all the time.
+const QUEUE_FULL: Duration = Duration::from_secs(5);
 
 pub(crate) async fn invoke(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     let invocation = invocation(call, name)?;
@@ -125,9 +129,12 @@ pub(super) fn fault(error: InvokeError) -> Fault {
     let message = error.to_string();
     match error {
         InvokeError::NotFound(_) => Fault::not_found(message),
-        InvokeError::TooManyRequests(reason) => Fault::throttled(message, reason.as_str()),
+        InvokeError::TooManyRequests(throttle) => Fault::throttled(message, throttle),
         InvokeError::PayloadTooLarge { .. } | InvokeError::EventTooLarge { .. } => Fault::too_large(message),
-        InvokeError::QueueFull(_) => Fault::throttled(message, "CallerRateLimitExceeded"),
+        InvokeError::QueueFull(_) => {
+            let reason = ThrottleReason::CallerRateLimitExceeded;
+            Fault::throttled(message, Throttle::new(reason, QUEUE_FULL))
+        }
         InvokeError::NotQueued(_) => Fault::service(message),
         InvokeError::NotJson(_) => Fault::bad_content(message),
         InvokeError::Runtime(_) | InvokeError::CodeMissing(_) => Fault::invalid_parameter(message),

@@ -8,11 +8,15 @@ use crate::door::{Door, NAMESPACE};
 use crate::fault::Fault;
 use client::{Deletion, Key, Objects, is_already_exists, is_conflict, is_not_found};
 use functions::{NAME_ANNOTATION, Watched, object_name};
+use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 /// How often a change is tried again when somebody else changed the object in between.
 const TRIES: u32 = 8;
+
+/// Objects that are read at the same time.
+const READS: usize = 16;
 
 impl Door {
     pub(crate) fn arn(&self, name: &str) -> String {
@@ -39,9 +43,22 @@ impl Door {
 
     /// All versions or aliases of a function.
     pub(crate) async fn of_function(&self, watched: Watched, name: &Name) -> Result<Vec<Value>, Fault> {
-        let mut all = self.all_of(watched).await?;
-        let function = object_name(&name.name);
-        all.retain(|object| object["spec"]["functionName"] == function);
+        let keys = self.config.functions.objects_of(watched, &key(name));
+        let objects = self.of(watched);
+        let found = futures::stream::iter(keys).map(|key| {
+            let objects = objects.clone();
+            async move { objects.get(&key).await }
+        });
+        let mut all = Vec::new();
+        let mut found = std::pin::pin!(found.buffer_unordered(READS));
+        while let Some(object) = found.next().await {
+            match object {
+                Ok(object) => all.push(object),
+                // Deleted in between.
+                Err(error) if is_not_found(&error) => {}
+                Err(error) => return Err(Fault::service(error.to_string())),
+            }
+        }
         Ok(all)
     }
 

@@ -51,7 +51,7 @@ impl Delivery {
             self.end(&rules, condition, None).await;
             return Delivered::Settled;
         }
-        let answer = self.functions.invoke_as(self.invocation(), self.event.request_id.clone()).await;
+        let answer = self.functions.invoke_as(self.invocation(), self.event.request_id.clone(), false).await;
         let refusals = self.message.receive_count.saturating_sub(self.runs + 1);
         let tried = match &answer {
             Ok(outcome) if outcome.error.is_none() => Try::Answered,

@@ -17,16 +17,12 @@ impl Functions {
         mut invocation: Invocation,
     ) -> Result<StreamedOutcome, InvokeError> {
         let function = self.admit(&mut invocation)?;
-        let slot = self.account.enter(&function.limits()).map_err(|reason| {
-            self.machine.throttled(&function, invocation.qualifier.as_deref());
-            InvokeError::TooManyRequests(reason)
-        })?;
+        let slot = self.enter(&function, invocation.qualifier.as_deref(), true)?;
         let machine = self.machine.clone();
-        let in_flight = machine.entered(&function, invocation.qualifier.as_deref());
         let (begin, begun) = oneshot::channel();
         tokio::spawn(async move {
             stream(&machine, &function, invocation, begin).await;
-            drop((slot, in_flight));
+            drop(slot);
         });
         begun.await.unwrap_or_else(|_| Err(InvokeError::Start("the platform is stopping".to_owned())))
     }

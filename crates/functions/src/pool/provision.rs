@@ -147,6 +147,7 @@ impl Pool {
 fn reason(unstarted: &Unstarted) -> String {
     match &unstarted.failure {
         InitFailure::Machine(reason) => reason.clone(),
+        InitFailure::Throttled(_) => "The function grows too fast".to_owned(),
         InitFailure::Reported { error_type, .. } => format!("The runtime could not start: {error_type}"),
         InitFailure::Fault(Fault::InitTimeout(limit)) => format!("The runtime was not ready after {limit:?}"),
         InitFailure::Fault(fault) => fault.sentence(),

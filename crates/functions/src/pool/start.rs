@@ -13,17 +13,35 @@ use std::time::{Duration, Instant};
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 
 impl Pool {
-    /// Starts as many instances as there are invocations that no start is under way for.
+    /// Starts as many instances as there are invocations that no start is under way for. Where the function may not grow
+    /// so fast, those that came last are refused, unless they can wait for an instance that is about to be free.
     pub(super) fn start_if_needed(self: &Arc<Self>) {
-        let missing = {
+        let (mut starts, mut refused) = (0, Vec::new());
+        {
             let mut state = self.lock();
             state.waiting.retain(|waiting| !waiting.is_closed());
             let missing = state.waiting.len().saturating_sub(state.starting);
-            state.starting += missing;
-            missing
-        };
-        for _ in 0..missing {
+            let mut wait = None;
+            while starts < missing && wait.is_none() {
+                match self.growth.start(Instant::now()) {
+                    Ok(()) => starts += 1,
+                    Err(longer) => wait = Some(longer),
+                }
+            }
+            state.starting += starts;
+            if let Some(wait) = wait {
+                let about_to_be_free = state.finishing.len();
+                for _ in about_to_be_free..missing - starts {
+                    refused.extend(state.waiting.pop_back().map(|waiting| (waiting, wait)));
+                }
+            }
+        }
+        for _ in 0..starts {
             tokio::spawn(self.clone().start(Stopwatch::since(Instant::now())));
+        }
+        for (waiting, wait) in refused {
+            // One that has gone away needs no reason.
+            drop(waiting.send(Err(InitFailure::Throttled(wait).into())));
         }
     }
 
@@ -33,6 +51,7 @@ impl Pool {
         // While this start stood in line, instances that became free may have served everyone.
         if self.lock().waiting.is_empty() {
             self.lock().starting -= 1;
+            self.growth.not_started();
             return self.start_if_needed();
         }
         let mut result = self.try_start(false, watch.clone(), INIT_LIMIT, "init").await;
@@ -77,7 +96,7 @@ impl Pool {
             InitFailure::Fault(Fault::InitTimeout(_)) => Status::Timeout,
             InitFailure::Fault(fault) => Status::Error(fault.report_type()),
             InitFailure::Reported { error_type, .. } => Status::Error(error_type),
-            InitFailure::Machine(_) => Status::Error("Sandbox.Failure"),
+            InitFailure::Machine(_) | InitFailure::Throttled(_) => Status::Error("Sandbox.Failure"),
         };
         let log_tail = instance.end_start(phase, status);
         instance.stop();
@@ -90,6 +109,6 @@ fn may_pass(failure: &InitFailure) -> bool {
     match failure {
         InitFailure::Reported { .. } => true,
         InitFailure::Fault(fault) => matches!(fault, Fault::Exit(_) | Fault::InitTimeout(_)),
-        InitFailure::Machine(_) => false,
+        InitFailure::Machine(_) | InitFailure::Throttled(_) => false,
     }
 }

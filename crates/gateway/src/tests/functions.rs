@@ -1,6 +1,6 @@
 //! Requests to functions.
 
-use ::functions::{FunctionError, InvokeError, Outcome, ThrottleReason};
+use ::functions::{FunctionError, InvokeError, Outcome, Throttle, ThrottleReason};
 use serde_json::{Value, json};
 
 use super::api::Api;
@@ -147,9 +147,10 @@ async fn failures_look_as_on_aws() {
                 Ok(Outcome { error, ..outcome(r#"{"errorMessage":"secret"}"#) })
             }
             "/nonsense" => Ok(outcome(r#"{"statusCode":"nonsense"}"#)),
-            "/throttle" => Err(InvokeError::TooManyRequests(
-                ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded,
-            )),
+            "/throttle" => Err(InvokeError::TooManyRequests(Throttle {
+                reason: ThrottleReason::ReservedFunctionConcurrentInvocationLimitExceeded,
+                retry_after_s: 7,
+            })),
             _ => Err(InvokeError::NotFound("hello".to_owned())),
         }
     });

@@ -1,0 +1,88 @@
+"""What a platform leaves on its host: processes, namespaces, control groups, mounts, links, nftables, files."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+
+FOLDERS = ("/run", "/tmp", "/dev/shm", "/var/tmp", "/etc", "/root")
+NAMESPACES = ("mnt", "net", "pid", "ipc", "uts", "user", "cgroup")
+
+
+def owner(data):
+    """What the control groups and the bridge of this data directory are named after."""
+    return hashlib.sha256(os.fsencode(pathlib.Path(data))).hexdigest()[:8]
+
+
+def processes():
+    """Every process: pid, command line, control groups."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            yield int(folder.name), command, (folder / "cgroup").read_text()
+        except OSError:
+            continue
+
+
+def namespaces(pid):
+    """The namespaces of a process."""
+    found = set()
+    for kind in NAMESPACES:
+        try:
+            found.add(os.readlink(f"/proc/{pid}/ns/{kind}"))
+        except OSError:
+            pass
+    return found
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+
+
+class Traces:
+    """Everything that belongs to one platform, watched while it runs, so that what is left of it is known again."""
+
+    def __init__(self, data):
+        self.data = str(data)
+        self.group = f"dory-{owner(data)}"
+        self.own = namespaces("self")
+        self.namespaces = set()
+        self.bridges = set()
+        self.files = self.top_files()
+
+    def top_files(self):
+        return {str(path) for folder in FOLDERS for path in pathlib.Path(folder).glob("*")}
+
+    def look(self):
+        """Remembers the namespaces and links that there are now."""
+        for pid, _, groups in processes():
+            if self.group in groups:
+                self.namespaces |= namespaces(pid) - self.own
+        for line in run("ip", "-o", "link"):
+            if f"alias dory {owner(self.data)}" in line:
+                self.bridges.add(line.split(": ")[1].split("@")[0])
+
+    def left(self):
+        """What is still there, by kind; nothing after `dory down`."""
+        mine = [(pid, command) for pid, command, groups in processes()
+                if self.group in groups or (self.data in command and pid != os.getpid() and "chaos" not in command)]
+        held = [f"{pid}: {kept}" for pid, _, _ in processes() for kept in namespaces(pid) & self.namespaces]
+        mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if self.data in line]
+        groups = [str(path) for depth in ("*", "*/*") for path in pathlib.Path("/sys/fs/cgroup").glob(depth) if path.name == self.group]
+        # Another platform may have taken the name of the bridge meanwhile: only what still is this one's counts.
+        links = [line for line in run("ip", "-o", "link") if f"alias dory {owner(self.data)}" in line]
+        named = {line.split(": ")[1].split("@")[0].split("-")[0] for line in run("ip", "-o", "link")}
+        gone = self.bridges - {name for name in named if any(name in line and "alias dory" in line for line in run("ip", "-o", "link"))}
+        links += [line for line in run("ip", "-o", "link") for name in gone if line.split(": ")[1].startswith(f"{name}-")]
+        tables = [line for line in run("nft", "list", "tables") if line.split()[-1] in gone]
+        files = [path for path in self.top_files() - self.files if "dory" in path and not path.startswith("/tmp/dory-")]
+        found = {"processes": mine, "namespaces": held, "mounts": mounts, "cgroups": groups, "links": links,
+                 "nftables": tables, "files": files}
+        return {kind: things for kind, things in found.items() if things}
+
+
+def size(pid):
+    """What the platform's own process holds: resident megabytes, descriptors, threads."""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    field = lambda name: int(status.split(f"{name}:")[1].split()[0])
+    return {"mb": field("VmRSS") / 1024, "fds": len(os.listdir(f"/proc/{pid}/fd")), "threads": field("Threads")}
