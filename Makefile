@@ -7,7 +7,7 @@ RELEASE := target/$(TARGET)/release
 # supervisor would start more slowly and keep its own copy of them.
 STATIC  := RUSTFLAGS="-C target-feature=+crt-static -C relocation-model=static"
 
-.PHONY: setup build examples demo test bench fmt
+.PHONY: setup build examples demo test bench chaos fmt
 
 setup: ## installs what building, the demo and the tests need; does nothing when it is there
 	@tools/setup
@@ -26,8 +26,11 @@ demo: ## the main job: one binary, a Deployment and two functions, called throug
 test: ## format, lints, the laws of the house, unit tests, and the real clients
 	@tools/test
 
-bench: ## one JSON line per figure
-	@$(STATIC) tools/bench
+bench: ## one JSON line per figure; with PEERS=1 also beside other local Lambdas
+	@PEERS=$(PEERS) $(STATIC) tools/bench
+
+chaos: ## everything called, changed and killed at once, for SECONDS (600)
+	@tools/chaos $(or $(SECONDS),600)
 
 fmt:
 	@cargo fmt --all

@@ -92,11 +92,11 @@ class Storm:
             if not self.was_down(began):
                 self.fault(f"{who}: the connection broke off: {type(error).__name__} {error}")
         except botocore.exceptions.ClientError as error:
-            self.count(f"{who}: refused")
+            self.count(f"{who}: refused: {error.response['Error'].get('Message', '')[:150]}")
             if not self.was_down(began) and not self.killed(kinds, began):
                 self.fault(f"{who}: {error}")
         except Exception as error:
-            self.count(f"{who}: failed")
+            self.count(f"{who}: failed: {type(error).__name__} {error}"[:200])
             if not self.was_down(began):
                 self.fault(f"{who}: {type(error).__name__} {error}")
 

@@ -75,7 +75,10 @@ class Traces:
         gone = self.bridges - {name for name in named if any(name in line and "alias dory" in line for line in run("ip", "-o", "link"))}
         links += [line for line in run("ip", "-o", "link") for name in gone if line.split(": ")[1].startswith(f"{name}-")]
         tables = [line for line in run("nft", "list", "tables") if line.split()[-1] in gone]
-        files = [path for path in self.top_files() - self.files if "dory" in path and not path.startswith("/tmp/dory-")]
+        # Others may have files of their own in /tmp.
+        names = (owner(self.data), pathlib.Path(self.data).name)
+        new = self.top_files() - self.files - {self.data}
+        files = [path for path in new if any(name in path for name in names) or ("dory" in path and not path.startswith("/tmp/"))]
         found = {"processes": mine, "namespaces": held, "mounts": mounts, "cgroups": groups, "links": links,
                  "nftables": tables, "files": files}
         return {kind: things for kind, things in found.items() if things}

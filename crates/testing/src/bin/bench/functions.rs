@@ -4,7 +4,7 @@
 mod burst;
 mod change;
 mod cold;
-mod door;
+pub(crate) mod door;
 mod many;
 mod stages;
 mod warm;

@@ -7,6 +7,7 @@ mod api;
 mod functions;
 mod idle;
 mod load;
+mod peers;
 mod pods;
 mod row;
 mod start;
@@ -15,6 +16,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use testing::binary::Dory;
+
+/// The group that runs only when it is named: it needs what `tools/peers` installs.
+const PEERS: &str = "peers";
 
 type Group = (&'static str, fn(&Dory, &Examples) -> Result<()>);
 
@@ -36,18 +40,19 @@ fn main() -> Result<()> {
     let examples =
         Examples { directory: arguments.next().context("usage: bench DORY EXAMPLES [GROUP…]")?.into() };
     let wanted: Vec<String> = arguments.collect();
-    let groups: [Group; 6] = [
+    let groups: [Group; 7] = [
         ("start", start::run),
         ("api", api::run),
         ("pods", pods::run),
         ("functions", functions::run),
         ("idle", idle::run),
         ("scale", functions::scale),
+        (PEERS, peers::run),
     ];
     let dory = Dory::prepare(binary.into())?;
     row::size("binary_size_mb", dory.binary(), 35.0)?;
     for (name, group) in groups {
-        if wanted.is_empty() || wanted.iter().any(|one| one == name) {
+        if wanted.is_empty() && name != PEERS || wanted.iter().any(|one| one == name) {
             if name != "start" {
                 dory.up(&[])?;
             }

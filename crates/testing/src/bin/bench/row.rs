@@ -16,6 +16,14 @@ pub(crate) fn at_least(name: &str, value: f64, unit: &str, target: f64) {
     print(name, value, unit, target, value >= target);
 }
 
+/// A figure that could not be measured, and why.
+pub(crate) fn missing(name: &str, why: &str) {
+    println!(
+        "{}",
+        serde_json::json!({ "name": name, "value": null, "unit": "", "target": null, "ok": false, "why": why })
+    );
+}
+
 /// The median of several durations in milliseconds, which should be at most the target.
 pub(crate) fn median_ms(name: &str, samples: &mut [Duration], target_ms: f64) {
     at_most(name, quantile_ms(samples, 0.5), "ms", target_ms);

@@ -45,14 +45,16 @@ impl Answer {
 impl Door {
     pub(crate) fn open(dory: &Dory) -> Result<Arc<Door>> {
         let endpoints = dory.endpoints()?;
+        let host = format!("127.0.0.1:{}", endpoints.aws_port);
+        Ok(Door::at(host, endpoints.region, dory.credentials()?))
+    }
+
+    /// A Lambda at this address, as `host:port`.
+    pub(crate) fn at(host: String, region: String, credentials: sigv4::Credentials) -> Arc<Door> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
-        Ok(Arc::new(Door {
-            client: Client::builder(TokioExecutor::new()).build(connector),
-            host: format!("127.0.0.1:{}", endpoints.aws_port),
-            region: endpoints.region,
-            credentials: dory.credentials()?,
-        }))
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Arc::new(Door { client, host, region, credentials })
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
