@@ -27,6 +27,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         dir: dir.path().to_owned(),
         keep_alive: Duration::from_secs(60),
         prebooted: 0,
+        egress: true,
+        stream_brake: false,
         concurrency: 1000,
         growth: None,
         account_id: "000000000000".to_owned(),

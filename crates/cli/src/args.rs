@@ -90,6 +90,21 @@ pub struct Up {
     /// Seconds before the first and the second retry of an asynchronous invocation that failed; decimals are allowed
     #[arg(long, default_value = "60,120", value_name = "FIRST,SECOND")]
     pub async_retry_delays: RetryDelays,
+    /// Whether functions reach the world beyond this machine; the AWS endpoint is inside them in any case
+    #[arg(long, value_enum, default_value = "on", value_name = "ON|OFF")]
+    pub function_egress: Egress,
+    /// Hold streamed answers back as Lambda does: 2 MB/s after the first 6 MB
+    #[arg(long)]
+    pub stream_brake: bool,
+}
+
+/// Where functions may connect to.
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Egress {
+    /// To the world
+    On,
+    /// To nothing but themselves
+    Off,
 }
 
 /// `dory down`

@@ -26,7 +26,7 @@ mod top;
 mod trace;
 mod web_server;
 
-pub use args::{Args, Command, Cost, Deploy, Down, Image, Logs, Top, Up};
+pub use args::{Args, Command, Cost, Deploy, Down, Egress, Image, Logs, Top, Up};
 pub use growth::Growth;
 pub use platform::{ENDPOINTS_FILE, Endpoints, Platform};
 pub use retry_delays::RetryDelays;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use apiserver::{ApiServer, Identity, NoNodes};
-use cli::{Endpoints, Up};
+use cli::{Egress, Endpoints, Up};
 use client::kube;
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -180,6 +180,8 @@ pub async fn functions(
         dir: data.join("functions"),
         keep_alive: Duration::from_secs(options.keep_warm.into()),
         prebooted: options.prebooted.into(),
+        egress: options.function_egress == Egress::On,
+        stream_brake: options.stream_brake,
         concurrency: options.function_concurrency,
         growth: options.function_growth.0,
         account_id: ACCOUNT_ID.to_owned(),

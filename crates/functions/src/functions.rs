@@ -51,6 +51,10 @@ pub struct Config {
     pub keep_alive: Duration,
     /// Booted interpreters to keep waiting for each kind of runtime in use; 0 boots none ahead.
     pub prebooted: usize,
+    /// Whether instances reach the world; without, they have their own loopback alone, and the AWS endpoint on it.
+    pub egress: bool,
+    /// Whether streamed answers are held back as on AWS: 2 MiB in a second after the first 6.
+    pub stream_brake: bool,
     /// Invocations at the same time, over all functions.
     pub concurrency: u32,
     /// New instances of one function in ten seconds, as Lambda limits them, and ten requests a second for each unit of
@@ -112,6 +116,8 @@ impl Functions {
             metering: Metering::new(meter::Meter::open(&config.dir.join("meter"))?),
             aws: config.aws,
             keep_alive: config.keep_alive,
+            egress: config.egress,
+            stream_brake: config.stream_brake,
             account_id: config.account_id,
             region: config.region,
             starts: Semaphore::new(hands * 4),

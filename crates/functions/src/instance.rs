@@ -119,6 +119,8 @@ pub(crate) struct Instance {
     kept: AtomicBool,
     /// When its credentials are about to end, and another instance takes over.
     rotate_at: Instant,
+    /// Whether its streamed answers are held back.
+    stream_brake: bool,
     /// Who asks for its events, once somebody has.
     voice: OnceLock<Voice>,
 }

@@ -19,6 +19,10 @@ pub(crate) struct Machine {
     pub(crate) metering: Metering,
     pub(crate) aws: Aws,
     pub(crate) keep_alive: Duration,
+    /// Whether instances reach the world.
+    pub(crate) egress: bool,
+    /// Whether streamed answers are held back as on AWS.
+    pub(crate) stream_brake: bool,
     pub(crate) account_id: String,
     pub(crate) region: String,
     /// Starts under way. More at once than the machine has hands only makes each of them slower.

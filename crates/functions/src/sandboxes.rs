@@ -79,6 +79,8 @@ pub struct Spec {
     pub api_port: u16,
     /// The port of the AWS door inside.
     pub door_port: u16,
+    /// Whether it reaches the world.
+    pub egress: bool,
 }
 
 /// Why a sandbox did not start.
@@ -142,7 +144,7 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
         tmp_bytes: spec.tmp_bytes,
         api_port: Some(spec.api_port),
         door_port: Some(spec.door_port),
-        reach: Reach::Egress,
+        reach: if spec.egress { Reach::Egress } else { Reach::Nothing },
         resolv_conf: String::new(),
         unassigned: spec.unassigned,
     }

@@ -48,6 +48,8 @@ impl Room {
             dir: dir.path().to_owned(),
             keep_alive,
             prebooted: 0,
+            egress: true,
+            stream_brake: false,
             concurrency: 20,
             growth: None,
             account_id: "000000000000".to_owned(),

@@ -18,7 +18,7 @@ use crate::fault::Fault;
 use crate::instance::{Instance, Refusal, Voice, Work};
 use crate::invocation::PAYLOAD_BYTES_MAX;
 use crate::sandboxes::Sandbox;
-use crate::streaming::STREAM_BYTES_MAX;
+use crate::streaming::{Pieces, STREAM_BYTES_MAX};
 use bytes::{Bytes, BytesMut};
 use context::Context;
 use http::header::ACCEPT_ENCODING;
@@ -31,7 +31,6 @@ use serde_json::json;
 use server::{Line, Server, Unanswered};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 /// Where the adapter's own layer brings the adapter: then it is its affair.
 pub(crate) const ADAPTER: &str = "extensions/lambda-adapter";
@@ -195,20 +194,18 @@ async fn stream(
 ) -> Result<(), Problem> {
     let kind = Some(response::WITH_PRELUDE.to_owned());
     let prelude = response::prelude(parts);
-    let Some(pieces) = instance.open_stream(id, kind.clone())? else {
+    let Some(mut pieces) = instance.open_stream(id, kind.clone())? else {
         let whole = collect(body, BytesMut::from(&prelude[..])).await?;
         server.keep(line);
         return Ok(instance.respond(id, whole, kind)?);
     };
-    // A reader that has gone away holds nothing up.
-    drop(pieces.send(prelude).await);
-    pass_on(body, &pieces).await?;
+    pieces.send(prelude).await;
+    pass_on(body, pieces).await?;
     server.keep(line);
-    drop(pieces);
     Ok(instance.respond(id, Bytes::new(), kind)?)
 }
 
-async fn pass_on(mut body: Incoming, pieces: &mpsc::Sender<Bytes>) -> Result<(), Problem> {
+async fn pass_on(mut body: Incoming, mut pieces: Pieces) -> Result<(), Problem> {
     let mut passed = 0;
     while let Some(frame) = body.frame().await {
         let Ok(piece) = frame.map_err(Unanswered::from)?.into_data() else { continue };
@@ -216,7 +213,7 @@ async fn pass_on(mut body: Incoming, pieces: &mpsc::Sender<Bytes>) -> Result<(),
         if passed > STREAM_BYTES_MAX {
             return Err(Problem::Fault(Fault::ResponseTooLarge(STREAM_BYTES_MAX)));
         }
-        drop(pieces.send(piece).await);
+        pieces.send(piece).await;
     }
     Ok(())
 }

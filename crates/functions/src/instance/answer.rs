@@ -5,10 +5,10 @@ use super::{Active, Instance, Refusal, State};
 use crate::FunctionError;
 use crate::fault::Fault;
 use crate::report::Status;
-use crate::streaming::{CHUNKS_MAX, Opened};
+use crate::streaming::{Opened, Pieces};
 use bytes::Bytes;
 use std::time::Instant;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 /// What an invocation has to say.
 pub(crate) struct Answer {
@@ -61,7 +61,7 @@ impl Instance {
         &self,
         id: &str,
         content_type: Option<String>,
-    ) -> Result<Option<mpsc::Sender<Bytes>>, Refusal> {
+    ) -> Result<Option<Pieces>, Refusal> {
         let mut state = self.lock();
         let State::Busy(active) = &mut *state else { return Err(Refusal::State) };
         if active.request_id != id {
@@ -70,7 +70,7 @@ impl Instance {
         let (finish, end) = oneshot::channel();
         match std::mem::replace(&mut active.caller, Caller::Rest(finish)) {
             Caller::Stream(stream) => {
-                let (sender, chunks) = mpsc::channel(CHUNKS_MAX);
+                let (sender, chunks) = Pieces::channel(self.stream_brake);
                 drop(stream.send(Opened::Pieces { content_type, chunks, end }));
                 Ok(Some(sender))
             }

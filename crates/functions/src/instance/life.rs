@@ -94,6 +94,7 @@ impl Instance {
             unminded: AtomicBool::new(false),
             kept: AtomicBool::new(kept),
             rotate_at: born + machine.aws.rotate_after(),
+            stream_brake: machine.stream_brake,
             voice: OnceLock::new(),
         });
         pool.admit(&instance);
@@ -307,6 +308,7 @@ async fn plan(
         tmp_bytes: u64::from(revision.ephemeral_storage_mb) * MIB,
         api_port: API_PORT,
         door_port: DOOR_PORT,
+        egress: machine.egress,
     };
     let kind = if own_start { None } else { Kind::of(&program, &spec) };
     Ok(Plan { spec, kind, web })

@@ -5,7 +5,7 @@ use super::{accepted, refuse};
 use crate::fault::Fault;
 use crate::instance::Instance;
 use crate::invocation::PAYLOAD_BYTES_MAX;
-use crate::streaming::STREAM_BYTES_MAX;
+use crate::streaming::{Pieces, STREAM_BYTES_MAX};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -14,7 +14,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::mpsc;
 
 const MODE: &str = "lambda-runtime-function-response-mode";
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
@@ -44,7 +43,10 @@ pub(super) async fn receive(
 ) -> Response<Full<Bytes>> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let streaming = match text(MODE) {
-        None => false,
+        // AWS's Go client streams without saying so: in chunks, because it does not know the length.
+        None => {
+            text(header::TRANSFER_ENCODING.as_str()).is_some_and(|how| how.eq_ignore_ascii_case("chunked"))
+        }
         Some(mode) if mode.eq_ignore_ascii_case("streaming") => true,
         Some(mode) if mode.eq_ignore_ascii_case("buffered") => false,
         Some(_) => {
@@ -59,7 +61,7 @@ pub(super) async fn receive(
     };
     let (limit, payload, ending) = match chunks {
         Err(refusal) => return accepted(Err(refusal)),
-        Ok(Some(chunks)) => (STREAM_BYTES_MAX, Bytes::new(), pass_on(body, &chunks).await),
+        Ok(Some(pieces)) => (STREAM_BYTES_MAX, Bytes::new(), pass_on(body, pieces).await),
         Ok(None) => {
             let (payload, ending) = collect(body).await;
             (PAYLOAD_BYTES_MAX, payload, ending)
@@ -89,7 +91,7 @@ pub(super) async fn receive(
 }
 
 /// Passes pieces on as fast as the reader takes them. One that has gone away holds nothing up.
-async fn pass_on(mut body: Incoming, chunks: &mpsc::Sender<Bytes>) -> Ending {
+async fn pass_on(mut body: Incoming, mut pieces: Pieces) -> Ending {
     let mut passed: usize = 0;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else { return Ending::Truncated };
@@ -99,7 +101,7 @@ async fn pass_on(mut body: Incoming, chunks: &mpsc::Sender<Bytes>) -> Ending {
                 if passed > STREAM_BYTES_MAX {
                     return Ending::TooLarge(body);
                 }
-                drop(chunks.send(data).await);
+                pieces.send(data).await;
             }
             Err(frame) => {
                 if let Ok(trailers) = frame.into_trailers() {
