@@ -21,6 +21,7 @@ use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -35,6 +36,10 @@ const BACKLOG_BYTES_MAX: usize = 1024 * 1024;
 /// The writer gathers what comes in so short a time into one write: under load that is one wake-up for many lines.
 const GATHER: Duration = Duration::from_millis(2);
 
+/// Logs that stay open although nobody uses them, at the least: each is a descriptor. Looking for them is worth it when their
+/// number has doubled.
+const UNUSED_MAX: usize = 64;
+
 /// Logs that wait for the writer. Each waits at most once, so only with more functions than this, all of them printing
 /// within [`GATHER`], would an invocation wait for the disk.
 const WAITING_MAX: usize = 4096;
@@ -44,6 +49,8 @@ pub struct Logs {
     dir: PathBuf,
     open: Mutex<HashMap<String, Arc<Log>>>,
     writer: mpsc::SyncSender<Arc<Log>>,
+    /// With so many open, those that nobody uses are closed.
+    close_at: AtomicUsize,
 }
 
 impl Logs {
@@ -59,7 +66,7 @@ impl Logs {
                 }
             }
         })?;
-        Ok(Logs { dir, open: Mutex::default(), writer })
+        Ok(Logs { dir, open: Mutex::default(), writer, close_at: AtomicUsize::new(UNUSED_MAX) })
     }
 
     /// The log of one group, which need not exist yet: it comes to be with its first line.
@@ -80,6 +87,11 @@ impl Logs {
             written: watch::Sender::new(0),
         });
         open.insert(file, log.clone());
+        if open.len() > self.close_at.load(Ordering::Relaxed) {
+            // Neither an instance, nor a reader, nor the writer has it: then nothing is pending either.
+            open.retain(|_, log| Arc::strong_count(log) > 1);
+            self.close_at.store(2 * open.len() + UNUSED_MAX, Ordering::Relaxed);
+        }
         log
     }
 

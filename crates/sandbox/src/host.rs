@@ -115,11 +115,18 @@ impl Host {
         Ok(adopted)
     }
 
-    /// Starts a function instance; returns when its process is running its own program.
+    /// Starts a function instance; returns when its process is running its own program. A spawner that dies meanwhile costs
+    /// time and no start: another one makes the instance.
     pub async fn start_instance(&self, spec: InstanceSpec) -> Result<Instance, Error> {
         check::instance(&spec)?;
         let spawner = self.spawner().await?;
-        Instance::start(&self.shared, &spawner, spec).await
+        match Instance::start(&self.shared, &spawner, spec.clone()).await {
+            Err(Error::SpawnerGone) => {
+                let spawner = self.spawner().await?;
+                Instance::start(&self.shared, &spawner, spec).await
+            }
+            started => started,
+        }
     }
 
     /// The spawner, started anew when it died.

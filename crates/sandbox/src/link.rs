@@ -69,8 +69,11 @@ impl Link {
             calls.waiting.insert(id, sender);
         }
         let body = serde_json::to_vec(&Envelope { id, request }).ok()?;
-        if self.send(&body, fds).await.is_err() {
-            self.calls().waiting.remove(&id);
+        if let Err(error) = self.send(&body, fds).await {
+            let mut calls = self.calls();
+            calls.waiting.remove(&id);
+            // Whoever reads may not have seen the end yet. A request that is too large is no end.
+            calls.closed |= error.kind() != io::ErrorKind::InvalidInput;
             return None;
         }
         receiver.await.ok()

@@ -147,3 +147,25 @@ fn groups_are_found_again_retained_and_deleted() {
     assert!(matches!(logs.delete_group("default", "team/a"), Err(GroupError::NoGroup)));
     assert_eq!(logs.groups("default").expect("groups").len(), 2);
 }
+
+#[test]
+fn logs_that_nobody_uses_are_closed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let logs = Logs::open(dir.path().to_owned()).expect("logs");
+    let used = logs.of("default", "/aws/lambda/used");
+    let began = std::time::Instant::now();
+    for number in 0.. {
+        logs.of("default", &format!("/aws/lambda/f{number}")).append("stream", [b"a line".as_slice()]);
+        if number > 500 && lock(&logs.open).len() < 500 {
+            break;
+        }
+        // The writer holds those that it has not come to.
+        std::thread::sleep(Duration::from_millis(1));
+        assert!(began.elapsed() < Duration::from_secs(60), "{} are open", lock(&logs.open).len());
+    }
+    assert!(Arc::ptr_eq(&used, &logs.of("default", "/aws/lambda/used")));
+    logs.flush();
+    assert!(logs.exists("default", "/aws/lambda/f0"));
+    let text = fs::read_to_string(dir.path().join("default/f0.log")).expect("the log of the first");
+    assert!(text.ends_with("a line\n"), "{text}");
+}

@@ -6,6 +6,7 @@ use container::cgroup::Group;
 use container::fork;
 use container::launch::{Embryo, Isolation};
 use container::process::StartError;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -22,6 +23,14 @@ pub(super) struct Prepared {
     pub(super) group: Group,
     pub(super) users: OwnedFd,
     pub(super) slot: u32,
+}
+
+impl Prepared {
+    /// Whether it still waits: one that was killed meanwhile serves nobody.
+    fn lives(&self) -> bool {
+        let mut ended = [PollFd::new(&self.embryo.child().pidfd, PollFlags::IN)];
+        rustix::event::poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) == Ok(0)
+    }
 }
 
 /// The stock of prepared instances.
@@ -42,10 +51,13 @@ impl Stock {
 
     /// A prepared instance with the host's programs, from stock or made now.
     pub(super) fn take(&mut self) -> Result<Prepared, StartError> {
-        match self.ready.pop() {
-            Some(prepared) => Ok(prepared),
-            None => self.make(RootFs::Host),
+        while let Some(prepared) = self.ready.pop() {
+            if prepared.lives() {
+                return Ok(prepared);
+            }
+            self.drop_one(prepared);
         }
+        self.make(RootFs::Host)
     }
 
     /// Prepares an instance now.
