@@ -58,6 +58,8 @@ def through(storm, load, seconds):
     began = time.monotonic()
     threads = storm.start(load.workers())
     due = {kind: began + storm.random.expovariate(1 / pace) for kind, pace in PACES.items()}
+    # A short storm has one crash at least.
+    due["platform"] = began + seconds * CRASHES / 3
     calm = None
     while time.monotonic() < began + seconds:
         kind = min(due, key=due.get)
