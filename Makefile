@@ -16,9 +16,10 @@ build: setup ## the release binary, static
 	@$(STATIC) cargo build --quiet --release --target $(TARGET) -p dory
 	@echo "$(RELEASE)/dory"
 
-examples: setup ## the example server and function, static
+examples: setup ## the example server and function, and the tests' clients, static
 	@$(STATIC) cargo build --quiet --release --target $(TARGET) --manifest-path examples/api-service/Cargo.toml --target-dir target/examples
 	@$(STATIC) cargo build --quiet --release --target $(TARGET) --manifest-path examples/hello/Cargo.toml --target-dir target/examples
+	@$(STATIC) cargo build --quiet --release --target $(TARGET) --manifest-path tests/clients/extension/Cargo.toml --target-dir target/examples
 
 demo: ## the main job: one binary, a Deployment and two functions, called through one gateway
 	@tools/demo

@@ -52,6 +52,8 @@ pub struct Order {
     pub join_network: bool,
     /// Joins the user namespace that comes with the order.
     pub join_user: bool,
+    /// Runs no process: the first process only holds the namespaces, for those that join them, and collects orphans.
+    pub hold: bool,
     /// What runs.
     pub process: Process,
 }

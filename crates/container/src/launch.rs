@@ -191,6 +191,13 @@ fn contain(
         mount.apply(root.place(), bundle.privileged).map_err(crate::rootfs::step(mount))?;
     }
     root.enter()?;
+    if order.hold {
+        if order.read_only_root {
+            Root::freeze_entered()?;
+        }
+        // It stays outside of the user namespace: nobody inside can signal it, trace it or look into it.
+        crate::namespace::collect_orphans()
+    }
     let stdio = terminal(&order.process, stdio, &socket, true)?;
     if order.read_only_root {
         Root::freeze_entered()?;
@@ -211,8 +218,12 @@ fn visit(pidfd: BorrowedFd<'_>, group: &Group, socket: UnixStream) -> Result<Inf
         | libc::CLONE_NEWCGROUP;
     fork::join(pidfd, kinds).map_err(StartError::setup::<io::Error>("joining the container's namespaces"))?;
     let (order, fds) = await_order(&socket)?;
-    let stdio = take_stdio(&mut fds.into_iter())?;
+    let mut fds = fds.into_iter();
+    let stdio = take_stdio(&mut fds)?;
     let stdio = terminal(&order.process, stdio, &socket, false)?;
+    if order.join_user {
+        join_next(&mut fds, libc::CLONE_NEWUSER, "the user namespace")?;
+    }
     confine::become_process(&order.process, &stdio)
 }
 

@@ -34,10 +34,11 @@ pub fn share_processes() -> io::Result<Child> {
     Ok(reaper)
 }
 
-fn collect_orphans() -> ! {
+/// Ends never, and does nothing but collect orphans.
+pub(crate) fn collect_orphans() -> ! {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::thread::set_name(c"pause");
-    // The copies of the supervisor's descriptors would keep its sockets and pipes alive.
+    // The copies of its parent's descriptors would keep sockets and pipes alive.
     fork::close_from(0);
     fork::pause_reaping()
 }

@@ -21,6 +21,13 @@ pub(crate) enum Fault {
     ResponseTooLarge(usize),
     /// Its answer broke off.
     Truncated,
+    /// An extension ended or could not be started.
+    Extension {
+        /// Such as `Extension.Crash`.
+        kind: &'static str,
+        /// What happened to its process.
+        sentence: String,
+    },
 }
 
 impl Fault {
@@ -32,6 +39,7 @@ impl Fault {
             Fault::Entrypoint(_) => "Runtime.InvalidEntrypoint",
             Fault::ResponseTooLarge(_) => "Function.ResponseSizeTooLarge",
             Fault::Truncated => "Runtime.TruncatedResponse",
+            Fault::Extension { kind, .. } => kind,
         }
     }
 
@@ -49,17 +57,15 @@ impl Fault {
             Fault::Timeout(after) | Fault::InitTimeout(after) => {
                 format!("Task timed out after {:.2} seconds", after.as_secs_f64())
             }
-            Fault::Exit(Exit { signal: Some(signal), .. }) => {
-                format!("Runtime exited with error: signal: {}", signal_name(*signal))
-            }
-            Fault::Exit(Exit { code, .. }) if *code != 0 => {
-                format!("Runtime exited with error: exit status {code}")
+            Fault::Exit(exit) if exit.signal.is_some() || exit.code != 0 => {
+                format!("Runtime exited with error: {}", exit_words(exit))
             }
             Fault::Exit(_) => "Runtime exited without providing a reason".to_owned(),
             Fault::Entrypoint(reason) => reason.clone(),
             Fault::ResponseTooLarge(limit) => {
                 format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).")
             }
+            Fault::Extension { sentence, .. } => sentence.clone(),
             Fault::Truncated => "Runtime closed the connection in the middle of its response".to_owned(),
         }
     }
@@ -72,6 +78,15 @@ impl Fault {
             _ => format!("RequestId: {request_id} Error: {sentence}"),
         };
         json!({"errorType": self.error_type(), "errorMessage": message}).to_string().into()
+    }
+}
+
+/// How a process ended, in Lambda's words.
+pub(crate) fn exit_words(exit: &Exit) -> String {
+    match exit {
+        Exit { signal: Some(signal), .. } => format!("signal: {}", signal_name(*signal)),
+        Exit { code: 0, .. } => "exit code 0".to_owned(),
+        Exit { code, .. } => format!("exit status {code}"),
     }
 }
 

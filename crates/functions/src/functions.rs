@@ -13,7 +13,7 @@ use crate::definition::object_name;
 use crate::detached::Detached;
 use crate::door::Aws;
 use crate::events::{EVENT_BYTES_MAX, EventConfig, Events};
-use crate::instance::{Answer, Caller, InitFailure, Instance, Reply, Unstarted, Work};
+use crate::instance::{Answer, Caller, InitFailure, Instance, Metered, Reply, Unstarted, Work};
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 use crate::journal::TAIL_BYTES;
 use crate::logging::default_group;
@@ -198,11 +198,7 @@ impl Functions {
         }
         let slot = self.enter(&function, invocation.qualifier.as_deref(), caller)?;
         let machine = self.machine.clone();
-        let run = Detached::new(async move {
-            let outcome = run(&machine, &function, invocation, request_id).await;
-            drop(slot);
-            outcome
-        });
+        let run = Detached::new(async move { run(&machine, &function, invocation, request_id, slot).await });
         run.await
     }
 
@@ -376,23 +372,26 @@ impl Functions {
     }
 }
 
+/// `place` is what the invocation takes up until it is over.
 async fn run(
-    machine: &Machine,
+    machine: &Arc<Machine>,
     function: &Function,
     invocation: Invocation,
     request_id: String,
+    place: impl Send + 'static,
 ) -> Result<Outcome, InvokeError> {
     let (caller, mut answer) = oneshot::channel();
     let caller = Caller::Whole(caller);
     let taken = hand_in(machine, function, invocation, request_id.clone(), caller).await?;
     let taken = match taken {
         Ok(taken) => taken,
-        Err(reply) => return Ok(outcome(request_id, function, reply)),
+        Err(reply) => return Ok(outcome(request_id, function, reply).0),
     };
     let reply = taken.in_time(&mut answer).await;
     let reply = reply.map_err(|_| InvokeError::Start("the instance was stopped".to_owned()))?;
-    machine.ran(function, taken.qualifier.as_deref(), reply.run);
-    Ok(outcome(request_id, function, reply))
+    let (outcome, run) = outcome(request_id, function, reply);
+    machine.meter(function, taken.qualifier, run, place);
+    Ok(outcome)
 }
 
 /// An event in work.
@@ -446,8 +445,8 @@ async fn hand_in(
                     let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
                     return Err(InvokeError::TooManyRequests(Throttle::new(reason, wait)));
                 }
-                let reply = failed_to_start(machine, function, &request_id, called, tail, unstarted)?;
-                machine.ran(function, qualifier.as_deref(), reply.run);
+                let (reply, run) = failed_to_start(machine, function, &request_id, called, tail, unstarted)?;
+                machine.ran(function, qualifier.as_deref(), run);
                 return Ok(Err(reply));
             }
         };
@@ -465,15 +464,16 @@ async fn hand_in(
     Err(InvokeError::Start("instances end before they take the event".to_owned()))
 }
 
-fn outcome(request_id: String, function: &Function, reply: Reply) -> Outcome {
-    Outcome {
+fn outcome(request_id: String, function: &Function, reply: Reply) -> (Outcome, Metered) {
+    let outcome = Outcome {
         request_id,
         payload: reply.answer.payload,
         content_type: reply.answer.content_type,
         error: reply.answer.error,
         log_tail: reply.log_tail,
         executed_version: function.definition.version.clone(),
-    }
+    };
+    (outcome, reply.run)
 }
 
 /// There is no instance to write this invocation's lines, so they are written here. What the runtime or the platform
@@ -485,7 +485,7 @@ fn failed_to_start(
     called: Instant,
     log_tail: bool,
     unstarted: Unstarted,
-) -> Result<Reply, InvokeError> {
+) -> Result<(Reply, meter::Run), InvokeError> {
     let definition = &function.definition;
     let logging = &definition.revision.logging;
     let (payload, lines, error_type) = match unstarted.failure {
@@ -519,5 +519,6 @@ fn failed_to_start(
         whole.drain(..whole.len().saturating_sub(TAIL_BYTES));
         Bytes::from(whole)
     });
-    Ok(Reply { answer: Answer::failed(payload), log_tail, run: report.run() })
+    let run = report.run();
+    Ok((Reply { answer: Answer::failed(payload), log_tail, run: Metered::Now(run) }, run))
 }

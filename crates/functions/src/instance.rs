@@ -2,13 +2,17 @@
 //! and the pool (above): starting, idle, busy, finished, gone. Every step is taken under one short lock.
 
 mod answer;
+mod extended;
 mod life;
 mod program;
+mod told;
 mod voice;
 
-pub(crate) use answer::{Answer, Caller, Reply};
+pub(crate) use answer::{Answer, Caller, Metered, Reply};
+pub(crate) use told::Unsubscribed;
 pub(crate) use voice::Voice;
 
+use crate::extensions::{Extensions, Reason};
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::logging::Logging;
@@ -16,6 +20,7 @@ use crate::pool::Pool;
 use crate::report::{self, Report, Status};
 use crate::sandboxes::Sandbox;
 use crate::stages::Stopwatch;
+use crate::telemetry::Telemetry;
 use bytes::Bytes;
 use sandbox::Exit;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,6 +87,12 @@ enum State {
     Busy(Active),
     /// It has answered and not asked for the next event yet.
     Finished(Instant),
+    /// It asks for its next event, and extensions do not yet.
+    Settling {
+        next: oneshot::Sender<Work>,
+        until: extended::Settling,
+        since: Instant,
+    },
     Gone,
 }
 
@@ -94,6 +105,8 @@ struct Active {
     started: Instant,
     /// How long the instance took to start, when this is its first invocation.
     init: Option<Duration>,
+    /// Its caller wants the end of the log.
+    tail: bool,
 }
 
 pub(crate) struct Instance {
@@ -103,10 +116,14 @@ pub(crate) struct Instance {
     /// How long an invocation may take, what the runtime does between two of them included.
     timeout: Duration,
     sandbox: Arc<dyn Sandbox>,
+    /// The sandbox has no command of its own: the runtime is a program in it.
+    held: bool,
     journal: Journal,
     logging: Logging,
     function: String,
     pool: Weak<Pool>,
+    pub(crate) extensions: Extensions,
+    telemetry: Arc<Telemetry>,
     born: Instant,
     init: Mutex<Option<Duration>>,
     /// Until the first invocation is answered.
@@ -140,24 +157,20 @@ impl Instance {
     /// The runtime asks for an event. The first time this also says that it is ready.
     pub(crate) async fn next(self: &Arc<Self>) -> Result<Work, Refusal> {
         self.settle_broken();
-        let (next, work) = oneshot::channel();
+        let (mut next, work) = oneshot::channel();
+        if self.extensions.any() {
+            match self.next_with_extensions(next) {
+                Ok(()) => return work.await.map_err(|_| Refusal::Stopping),
+                Err(unused) => next = unused,
+            }
+        }
         let first = {
             let mut state = self.lock();
             let first = match &mut *state {
                 State::Starting(ready) => {
-                    let took = self.born.elapsed();
-                    *self.init.lock().unwrap_or_else(PoisonError::into_inner) = Some(took);
-                    if let Some(watch) = &mut *self.watch.lock().unwrap_or_else(PoisonError::into_inner) {
-                        watch.mark("runtime starts");
-                    }
-                    let lines = report::init_done(&self.logging, &self.function, &self.version, took);
-                    if !lines.is_empty() {
-                        self.journal.note(&lines);
-                    }
-                    if let Some(ready) = ready.take() {
-                        // The start that waits for this may have run out of time; then the instance is stopped soon.
-                        drop(ready.send(Ok(())));
-                    }
+                    let ready = ready.take();
+                    self.extensions.close_registration();
+                    self.initialized(ready);
                     Some(true)
                 }
                 State::Finished(_) if Instant::now() >= self.rotate_at => {
@@ -165,7 +178,7 @@ impl Instance {
                     self.end();
                     return Err(Refusal::Stopping);
                 }
-                State::Finished(_) => Some(false),
+                State::Finished(_) | State::Settling { .. } => Some(false),
                 // The runtime lost its connection and asks again.
                 State::Idle { .. } => None,
                 State::Busy(_) => return Err(Refusal::State),
@@ -201,7 +214,12 @@ impl Instance {
         self.journal.begin(tail, &report::start(&self.logging, &work.request_id, &self.version));
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
         let request_id = work.request_id.clone();
-        *state = State::Busy(Active { request_id, caller, broken: false, started: Instant::now(), init });
+        if self.extensions.any() {
+            self.extensions.invoke(&work);
+            self.tell_start(&work);
+        }
+        *state =
+            State::Busy(Active { request_id, caller, broken: false, started: Instant::now(), init, tail });
         match next.send(work) {
             Ok(()) => Ok(()),
             Err(work) => match std::mem::replace(&mut *state, State::Finished(Instant::now())) {
@@ -216,6 +234,7 @@ impl Instance {
     pub(crate) fn init_failed(&self, payload: Bytes, error_type: &str) -> Result<(), Refusal> {
         let mut state = self.lock();
         let State::Starting(ready) = &mut *state else { return Err(Refusal::State) };
+        self.extensions.ends_for(Reason::Failure);
         let failure = InitFailure::Reported { payload, error_type: error_type.to_owned() };
         ready
             .take()
@@ -225,27 +244,21 @@ impl Instance {
     /// The invocation took too long: it is answered for, and the instance ends.
     pub(crate) fn time_out(self: &Arc<Self>, id: &str, after: Duration) {
         if let Ok(active) = self.take_active(id, State::Gone) {
+            self.extensions.ends_for(Reason::Timeout);
             self.finish_with(active, &Fault::Timeout(after));
             self.end();
         }
     }
 
     /// The process has ended by itself.
-    fn exited(&self, exit: Exit) {
-        let was = std::mem::replace(&mut *self.lock(), State::Gone);
-        match was {
-            State::Starting(Some(ready)) => {
-                // Nobody waits any more when the start has run out of time.
-                drop(ready.send(Err(InitFailure::Fault(Fault::Exit(exit)))));
-            }
-            State::Busy(active) => self.finish_with(active, &Fault::Exit(exit)),
-            State::Starting(None) | State::Idle { .. } | State::Finished(_) | State::Gone => {}
-        }
+    fn exited(self: &Arc<Self>, exit: Exit) {
+        self.lost(&Fault::Exit(exit));
     }
 
     /// Stops the instance; an invocation in work is lost. Pools do this only to idle instances, except at the very end.
     pub(crate) fn stop(self: &Arc<Self>) {
-        *self.lock() = State::Gone;
+        let was = std::mem::replace(&mut *self.lock(), State::Gone);
+        self.park(was);
         self.end();
     }
 
@@ -258,11 +271,19 @@ impl Instance {
             other => Status::Error(other.report_type()),
         };
         let lines = report::fault(&self.logging, id, fault);
+        self.tell_fault(&lines);
         self.finish(active, Answer::failed(payload), lines, Some(status));
     }
 
     /// The last lines first, then the answer: who has the answer finds the whole log.
-    fn finish(&self, active: Active, answer: Answer, mut lines: Vec<String>, status: Option<Status<'_>>) {
+    fn finish(&self, active: Active, answer: Answer, lines: Vec<String>, status: Option<Status<'_>>) {
+        let (active, answer, mut lines) = match self.extensions.any() {
+            false => (active, answer, lines),
+            true => match self.answer_early(active, answer, lines, status) {
+                Some(ends_now) => ends_now,
+                None => return,
+            },
+        };
         let report = Report {
             request_id: &active.request_id,
             duration: active.started.elapsed(),
@@ -271,12 +292,15 @@ impl Instance {
             memory_peak_bytes: self.sandbox.memory_peak_bytes(),
             status,
         };
+        if self.extensions.any() {
+            self.tell_failed(&report, active.started);
+        }
         lines.extend(report::end(&self.logging, &report));
         let (log_tail, run) = (self.journal.end(&lines), report.run());
         if active.init.is_some() {
             self.note_cold_start();
         }
-        active.caller.finish(Reply { answer, log_tail, run });
+        active.caller.finish(Reply { answer, log_tail, run: Metered::Now(run) });
     }
 
     fn take_active(&self, id: &str, then: State) -> Result<Active, Refusal> {

@@ -3,11 +3,12 @@
 
 use crate::logging::Logging;
 use crate::logs::{Lines, Log};
+use crate::telemetry::{Category, Telemetry};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 
@@ -22,10 +23,19 @@ pub(crate) struct Journal {
     /// The log stream: what tells the lines of this instance from those of others.
     stream: String,
     logging: Logging,
-    output: Option<Receiver>,
+    telemetry: Arc<Telemetry>,
+    output: OnceLock<Receiver>,
     inner: Mutex<Inner>,
+    /// The outputs of extensions.
+    sources: Mutex<Vec<Arc<Source>>>,
     /// Whether [`Journal::follow`] has come to the end of the output.
     ended: watch::Sender<bool>,
+}
+
+/// The output of one extension.
+struct Source {
+    output: Receiver,
+    lines: Mutex<Lines>,
 }
 
 struct Inner {
@@ -39,17 +49,68 @@ impl Journal {
         log: Arc<Log>,
         stream: String,
         logging: Logging,
+        telemetry: Arc<Telemetry>,
         output: Option<OwnedFd>,
     ) -> io::Result<Journal> {
         let output = output.map(Receiver::from_owned_fd).transpose()?;
+        let ended = watch::Sender::new(output.is_none());
         Ok(Journal {
             log,
             stream,
             logging,
-            output,
+            telemetry,
+            output: output.map(OnceLock::from).unwrap_or_default(),
             inner: Mutex::new(Inner { lines: Lines::default(), tail: Some(VecDeque::new()) }),
-            ended: watch::Sender::new(false),
+            sources: Mutex::default(),
+            ended,
         })
+    }
+
+    /// Takes the output of a runtime that starts only now.
+    pub(crate) fn attach(&self, output: OwnedFd) -> io::Result<()> {
+        let output = Receiver::from_owned_fd(output)?;
+        self.ended.send_replace(false);
+        // There is one runtime in the life of an instance.
+        drop(self.output.set(output));
+        Ok(())
+    }
+
+    /// Reads the output of an extension as it comes, until the other end is closed. An extension's lines have no level.
+    pub(crate) async fn follow_extension(&self, output: OwnedFd) {
+        let Ok(output) = Receiver::from_owned_fd(output) else { return };
+        let source = Arc::new(Source { output, lines: Mutex::default() });
+        self.lock_sources().push(source.clone());
+        loop {
+            self.log.ready().await;
+            if source.output.readable().await.is_err() {
+                return;
+            }
+            match self.drain_extension(&source, |buffer| source.output.try_read(buffer)) {
+                Drained::Empty => {}
+                Drained::More => tokio::task::yield_now().await,
+                Drained::Closed => return,
+            }
+        }
+    }
+
+    fn drain_extension(
+        &self,
+        source: &Source,
+        mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Drained {
+        let mut lines = source.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut complete: Vec<Vec<u8>> = Vec::new();
+        let drained = take_in(&mut lines, &mut complete, &mut read);
+        if !complete.is_empty() {
+            let lines: Vec<&[u8]> = complete.iter().map(Vec::as_slice).collect();
+            self.telemetry.lines(Category::Extension, &lines);
+            self.write(&mut self.lock(), &lines);
+        }
+        drained
+    }
+
+    fn lock_sources(&self) -> MutexGuard<'_, Vec<Arc<Source>>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads output as it comes, until the other end is closed.
@@ -65,7 +126,7 @@ impl Journal {
     }
 
     async fn read(&self) {
-        let Some(output) = &self.output else { return };
+        let Some(output) = self.output.get() else { return };
         loop {
             self.log.ready().await;
             if output.readable().await.is_err() {
@@ -105,6 +166,7 @@ impl Journal {
             last.clear();
         }
         let mut all: Vec<&[u8]> = if last.is_empty() { Vec::new() } else { vec![&last] };
+        self.telemetry.lines(Category::Function, &all);
         all.extend(lines.iter().map(|line| line.as_bytes()));
         self.write(&mut inner, &all);
         inner.tail.take().map(|tail| Vec::from(tail).into())
@@ -118,39 +180,24 @@ impl Journal {
     /// Takes over what the instance has printed up to now. This asks the pipe itself: tokio would only say what it has
     /// heard of, which may be less.
     fn drain(&self) {
-        if let Some(output) = &self.output {
+        if let Some(output) = self.output.get() {
             self.drain_by(|buffer| rustix::io::read(output, buffer).map_err(io::Error::from));
+        }
+        let sources = self.lock_sources();
+        for source in sources.iter() {
+            let read = |buffer: &mut [u8]| rustix::io::read(&source.output, buffer).map_err(io::Error::from);
+            self.drain_extension(source, read);
         }
     }
 
     fn drain_by(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Drained {
         let mut inner = self.lock();
-        let mut buffer = [0u8; 16 * 1024];
         let mut complete: Vec<Vec<u8>> = Vec::new();
-        let mut taken = 0;
-        let drained = loop {
-            match read(&mut buffer) {
-                Ok(0) => break Drained::Closed,
-                Ok(count) => {
-                    inner.lines.push(&buffer[..count], |line| complete.push(line.to_vec()));
-                    taken += count;
-                    if taken >= DRAIN_BYTES_MAX {
-                        break Drained::More;
-                    }
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => break Drained::Empty,
-                    _ => break Drained::Closed,
-                },
-            }
-        };
-        if matches!(drained, Drained::Closed) {
-            inner.lines.finish(|line| complete.push(line.to_vec()));
-        }
+        let drained = take_in(&mut inner.lines, &mut complete, &mut read);
         if !complete.is_empty() {
             let kept = complete.iter().filter(|line| self.logging.keeps(line));
             let lines: Vec<&[u8]> = kept.map(Vec::as_slice).collect();
+            self.telemetry.lines(Category::Function, &lines);
             self.write(&mut inner, &lines);
         }
         drained
@@ -176,4 +223,35 @@ enum Drained {
     Empty,
     More,
     Closed,
+}
+
+/// Reads what is there, up to a limit; lines that are complete go into `complete`.
+fn take_in(
+    lines: &mut Lines,
+    complete: &mut Vec<Vec<u8>>,
+    read: &mut impl FnMut(&mut [u8]) -> io::Result<usize>,
+) -> Drained {
+    let mut buffer = [0u8; 16 * 1024];
+    let mut taken = 0;
+    let drained = loop {
+        match read(&mut buffer) {
+            Ok(0) => break Drained::Closed,
+            Ok(count) => {
+                lines.push(&buffer[..count], |line| complete.push(line.to_vec()));
+                taken += count;
+                if taken >= DRAIN_BYTES_MAX {
+                    break Drained::More;
+                }
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                io::ErrorKind::WouldBlock => break Drained::Empty,
+                _ => break Drained::Closed,
+            },
+        }
+    };
+    if matches!(drained, Drained::Closed) {
+        lines.finish(|line| complete.push(line.to_vec()));
+    }
+    drained
 }

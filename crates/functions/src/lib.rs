@@ -10,7 +10,9 @@
 //!    │    └─ Instance     one sandbox, one invocation at a time
 //!    │         ├─ runtime_api   2018-06-01, on a listener inside the sandbox's own network namespace
 //!    │         ├─ web           speaks for a web server that knows nothing of the Runtime API
-//!    │         └─ door          the AWS endpoint, on another one
+//!    │         ├─ door          the AWS endpoint, on another one
+//!    │         ├─ Extensions    who else runs in it, and waits for events of its own
+//!    │         └─ Telemetry     what they hear of it
 //!    ├─ Stock        booted runtimes that wait for a function
 //!    ├─ Events       asynchronous invocations: a durable queue for each function, retries, destinations
 //!    ├─ Codes        zip archives, unpacked once, by content
@@ -28,6 +30,7 @@ mod detached;
 mod door;
 mod environment;
 mod events;
+mod extensions;
 mod fault;
 mod functions;
 mod instance;
@@ -49,6 +52,7 @@ mod runtimes;
 mod sandboxes;
 mod stages;
 mod streaming;
+mod telemetry;
 mod throttle;
 mod trace;
 mod web;
@@ -68,7 +72,7 @@ pub use logs::{
 pub use metering::FunctionNow;
 pub use role::{DEFAULT_ROLE, iam_id, role_name};
 pub use runtimes::{RUNTIMES, RuntimeError};
-pub use sandboxes::{Sandbox, Sandboxes, Spec, StartError};
+pub use sandboxes::{Program, Running, Sandbox, Sandboxes, Spec, StartError};
 pub use stages::Stage;
 pub use streaming::{Completion, ResponseBody, STREAM_BYTES_MAX, StreamedOutcome};
 pub use throttle::{Throttle, ThrottleReason};

@@ -2,7 +2,7 @@
 //! For tests only (feature `loopback`): it isolates nothing and limits nothing.
 
 use crate::door::{Aws, Door};
-use crate::sandboxes::{Sandbox, Sandboxes, Spec, StartError};
+use crate::sandboxes::{Program, Running, Sandbox, Sandboxes, Spec, StartError};
 use futures::future::BoxFuture;
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::Exit;
@@ -29,10 +29,26 @@ pub struct Loopback {
 struct Process {
     listener: Mutex<Option<TcpListener>>,
     door: Mutex<Option<TcpListener>>,
+    main: Child,
+    programs: Mutex<Vec<Arc<Child>>>,
+    paths: Paths,
+    frozen: Arc<AtomicUsize>,
+}
+
+/// One process.
+struct Child {
     output: Mutex<Option<OwnedFd>>,
     pid: Pid,
     exit: watch::Receiver<Option<Exit>>,
-    frozen: Arc<AtomicUsize>,
+}
+
+/// There is no mount: the paths and addresses of the sandbox become the real ones.
+struct Paths {
+    task: String,
+    runtime: String,
+    opt: String,
+    api: (String, String),
+    door: (String, String),
 }
 
 /// A door that nobody stands behind: connections are closed.
@@ -68,24 +84,55 @@ impl Loopback {
         let port = listener.local_addr().map_err(broken)?.port();
         let door = TcpListener::bind("127.0.0.1:0").map_err(broken)?;
         let door_port = door.local_addr().map_err(broken)?.port();
-        // There is no mount: the paths of the sandbox become the real ones.
-        let real = |text: &str| {
-            text.replace("/var/task", &spec.task.to_string_lossy())
-                .replace("/var/runtime", &spec.runtime.to_string_lossy())
-                .replace(&format!("127.0.0.1:{}", spec.api_port), &format!("127.0.0.1:{port}"))
-                .replace(&format!("127.0.0.1:{}", spec.door_port), &format!("127.0.0.1:{door_port}"))
+        let opt = spec.layers.as_ref().map(|layers| layers.to_string_lossy().into_owned());
+        let paths = Paths {
+            task: spec.task.to_string_lossy().into_owned(),
+            runtime: spec.runtime.to_string_lossy().into_owned(),
+            opt: opt.unwrap_or_else(|| "/opt".to_owned()),
+            api: (format!("127.0.0.1:{}", spec.api_port), format!("127.0.0.1:{port}")),
+            door: (format!("127.0.0.1:{}", spec.door_port), format!("127.0.0.1:{door_port}")),
         };
+        let program = match spec.held {
+            true => {
+                Program { argv: vec!["sleep".into(), "1000000".into()], env: Vec::new(), cwd: "/".into() }
+            }
+            false => Program { argv: spec.argv, env: spec.env, cwd: "/var/task".to_owned() },
+        };
+        let main = paths.spawn(&program)?;
+        Ok(Process {
+            listener: Mutex::new(Some(listener)),
+            door: Mutex::new(Some(door)),
+            main,
+            programs: Mutex::default(),
+            paths,
+            frozen: self.frozen.clone(),
+        })
+    }
+}
+
+impl Paths {
+    fn real(&self, text: &str) -> String {
+        text.replace("/var/task", &self.task)
+            .replace("/var/runtime", &self.runtime)
+            .replace("/opt/extensions", &format!("{}/extensions", self.opt))
+            .replace(&self.api.0, &self.api.1)
+            .replace(&self.door.0, &self.door.1)
+    }
+
+    fn spawn(&self, program: &Program) -> Result<Child, StartError> {
+        let broken = |error: std::io::Error| StartError::Machine(error.to_string());
+        let Program { argv, env, cwd } = program;
         let (reader, writer) = std::io::pipe().map_err(broken)?;
-        let mut child = Command::new(real(&spec.argv[0]))
-            .args(spec.argv[1..].iter().map(|argument| real(argument)))
+        let mut child = Command::new(self.real(&argv[0]))
+            .args(argv[1..].iter().map(|argument| self.real(argument)))
             .env_clear()
-            .envs(spec.env.iter().map(|(name, value)| (name, real(value))))
-            .current_dir(&spec.task)
+            .envs(env.iter().map(|(name, value)| (name, self.real(value))))
+            .current_dir(self.real(cwd))
             .stdin(Stdio::null())
             .stdout(writer.try_clone().map_err(broken)?)
             .stderr(writer)
             .spawn()
-            .map_err(|error| StartError::Entrypoint(format!("fork/exec {}: {error}", spec.argv[0])))?;
+            .map_err(|error| StartError::Entrypoint(format!("fork/exec {}: {}", argv[0], words(&error))))?;
         let pid = Pid::from_child(&child);
         let (ended, exit) = watch::channel(None);
         std::thread::spawn(move || {
@@ -94,18 +141,28 @@ impl Loopback {
             let code = status.code().unwrap_or(128 + signal.unwrap_or(0));
             ended.send_replace(Some(Exit { code, signal, oom: false }));
         });
-        Ok(Process {
-            listener: Mutex::new(Some(listener)),
-            door: Mutex::new(Some(door)),
-            output: Mutex::new(Some(reader.into())),
-            pid,
-            exit,
-            frozen: self.frozen.clone(),
-        })
+        Ok(Child { output: Mutex::new(Some(reader.into())), pid, exit })
+    }
+}
+
+/// As the sandbox says it.
+fn words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
     }
 }
 
 impl Process {
+    /// To all that run.
+    fn signal(&self, signal: Signal) {
+        self.main.signal(signal);
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        programs.iter().for_each(|program| program.signal(signal));
+    }
+}
+
+impl Child {
     fn signal(&self, signal: Signal) {
         if self.exit.borrow().is_none() {
             // It may end at this very moment, which is what a kill wants anyway.
@@ -134,7 +191,7 @@ impl Sandbox for Process {
     }
 
     fn take_output(&self) -> Option<OwnedFd> {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.main.output.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     fn assign<'a>(&'a self, _: &'a Spec) -> BoxFuture<'a, Result<(), StartError>> {
@@ -146,12 +203,21 @@ impl Sandbox for Process {
         Vec::new()
     }
 
-    fn wait(&self) -> BoxFuture<'_, Exit> {
-        let mut exit = self.exit.clone();
+    fn run(&self, program: Program) -> BoxFuture<'_, Result<Arc<dyn Running>, StartError>> {
         Box::pin(async move {
-            let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
-            ended.unwrap_or(Exit { code: 137, signal: Some(9), oom: false })
+            let child = Arc::new(self.paths.spawn(&program)?);
+            self.programs.lock().unwrap_or_else(PoisonError::into_inner).push(child.clone());
+            Ok(child as Arc<dyn Running>)
         })
+    }
+
+    fn terminate(&self) -> BoxFuture<'_, ()> {
+        self.main.signal(Signal::TERM);
+        Box::pin(std::future::ready(()))
+    }
+
+    fn wait(&self) -> BoxFuture<'_, Exit> {
+        Running::wait(&self.main)
     }
 
     fn freeze(&self) {
@@ -166,7 +232,7 @@ impl Sandbox for Process {
     fn kill(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             self.signal(Signal::KILL);
-            self.wait().await;
+            Sandbox::wait(self).await;
         })
     }
 
@@ -177,5 +243,26 @@ impl Sandbox for Process {
 
     fn memory_peak_bytes(&self) -> u64 {
         0
+    }
+}
+
+impl Running for Child {
+    fn take_output(&self) -> Option<OwnedFd> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn wait(&self) -> BoxFuture<'_, Exit> {
+        let mut exit = self.exit.clone();
+        Box::pin(async move {
+            let ended = exit.wait_for(Option::is_some).await.ok().and_then(|exit| *exit);
+            ended.unwrap_or(Exit { code: 137, signal: Some(9), oom: false })
+        })
+    }
+
+    fn signal(&self, signal: i32) -> BoxFuture<'_, ()> {
+        if let Some(signal) = Signal::from_named_raw(signal) {
+            Child::signal(self, signal);
+        }
+        Box::pin(std::future::ready(()))
     }
 }

@@ -4,6 +4,7 @@
 use crate::Functions;
 use crate::catalog::Function;
 use crate::concurrency::{Account, Slot};
+use crate::instance::Metered;
 use crate::machine::Machine;
 use jiff::Timestamp;
 use meter::{Invoked, Meter};
@@ -54,6 +55,28 @@ impl Machine {
     /// It has run.
     pub(crate) fn ran(&self, function: &Function, qualifier: Option<&str>, run: meter::Run) {
         self.metering.meter.ran(invoked(function, qualifier), run, Timestamp::now());
+    }
+
+    /// It has run, or runs on after its answer: then it keeps its place until it is over, in a task of its own.
+    pub(crate) fn meter<T: Send + 'static>(
+        self: &Arc<Self>,
+        function: &Function,
+        qualifier: Option<String>,
+        run: Metered,
+        place: T,
+    ) {
+        match run {
+            Metered::Now(run) => self.ran(function, qualifier.as_deref(), run),
+            Metered::Later(run) => {
+                let (machine, function) = (self.clone(), function.clone());
+                tokio::spawn(async move {
+                    if let Ok(run) = run.await {
+                        machine.ran(&function, qualifier.as_deref(), run);
+                    }
+                    drop(place);
+                });
+            }
+        }
     }
 
     /// It was refused.

@@ -59,6 +59,7 @@ impl Kind {
             argv: self.argv.clone(),
             env: self.env.clone(),
             unassigned: true,
+            held: false,
             layers: None,
             ..like.clone()
         }

@@ -2,8 +2,10 @@
 //! parse them. As text, or as JSON records of the system log level that is asked for ("System log level event mapping",
 //! Lambda developer guide; shapes as in the Telemetry API's event schema). Pure.
 
+use crate::extensions::Extension;
 use crate::fault::Fault;
 use crate::logging::{Format, Level, Logging};
+use crate::telemetry::{Api, Category};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -98,6 +100,49 @@ pub(crate) fn init_done(logging: &Logging, function: &str, version: &str, took: 
     lines
 }
 
+/// Where an extension stands at the end of a start: `EXTENSION\tName: …\tState: …\tEvents: […]`
+pub(crate) fn extension(logging: &Logging, extension: &Extension) -> Vec<String> {
+    let (name, state) = (&extension.name, extension.standing.as_str());
+    let events: Vec<&str> = extension.events.iter().map(|event| event.as_str()).collect();
+    match logging.format {
+        Format::Text => {
+            let error = extension.error_type.as_ref();
+            let error = error.map_or_else(String::new, |kind| format!("\tError Type: {kind}"));
+            vec![format!("EXTENSION\tName: {name}\tState: {state}\tEvents: [{}]{error}", events.join(","))]
+        }
+        Format::Json => json_line(logging, Level::Info, "extension", &extension_record(extension)),
+    }
+}
+
+/// An extension listens: `TELEMETRY\tName: …\tState: Subscribed\tTypes: […]`, or `LOGS …`
+pub(crate) fn subscription(logging: &Logging, api: Api, name: &str, types: &[Category]) -> Vec<String> {
+    let (word, kind) = match api {
+        Api::Telemetry => ("TELEMETRY", "telemetrySubscription"),
+        Api::Logs => ("LOGS", "logsSubscription"),
+    };
+    let types: Vec<&str> = types.iter().map(|category| category.as_str()).collect();
+    match logging.format {
+        Format::Text => {
+            let types = types.join(", ");
+            vec![format!("{word}\tName: {name}\tState: Subscribed\tTypes: [{types}]")]
+        }
+        Format::Json => {
+            let record = json!({"name": name, "state": "Subscribed", "types": types});
+            json_line(logging, Level::Info, kind, &record)
+        }
+    }
+}
+
+/// The record of `platform.extension`.
+pub(crate) fn extension_record(extension: &Extension) -> Value {
+    let events: Vec<&str> = extension.events.iter().map(|event| event.as_str()).collect();
+    let mut record = json!({"name": extension.name, "state": extension.standing.as_str(), "events": events});
+    if let Some(kind) = &extension.error_type {
+        record["errorType"] = json!(kind);
+    }
+    record
+}
+
 fn init_records(
     logging: &Logging,
     level: Level,
@@ -111,7 +156,7 @@ fn init_records(
         done["errorType"] = json!(kind);
     }
     let mut report = done.clone();
-    report["metrics"] = json!({"durationMs": rounded(took)});
+    report["metrics"] = json!({"durationMs": ms_of(took)});
     let mut lines = json_line(logging, level, "initRuntimeDone", &done);
     lines.extend(json_line(logging, level, "initReport", &report));
     lines
@@ -127,7 +172,7 @@ fn json_line(logging: &Logging, level: Level, kind: &str, record: &Value) -> Vec
 }
 
 /// `2026-11-21T12:00:00.000Z`
-fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
@@ -136,7 +181,7 @@ fn ms(duration: Duration) -> f64 {
 }
 
 /// Milliseconds to two places.
-fn rounded(duration: Duration) -> f64 {
+pub(crate) fn ms_of(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 100_000.0).round() / 100.0
 }
 
@@ -158,6 +203,7 @@ impl Report<'_> {
             billed_ms: self.billed_ms(),
             memory_mb: self.memory_mb,
             failed: self.status.is_some(),
+            extensions: None,
         }
     }
 
@@ -165,25 +211,36 @@ impl Report<'_> {
         self.memory_peak_bytes.div_ceil(1024 * 1024).min(u64::from(self.memory_mb))
     }
 
-    fn json(&self, logging: &Logging) -> Vec<String> {
-        let (status, kind) = match self.status {
+    /// How it ended, and the type of the error.
+    pub(crate) fn outcome(&self) -> (&'static str, Option<&str>) {
+        match self.status {
             None => ("success", None),
             Some(Status::Timeout) => ("timeout", None),
             Some(Status::Error(kind) | Status::Reported(kind)) => ("error", Some(kind)),
-        };
-        let failed = self.status.is_some();
-        let mut done = json!({"requestId": self.request_id, "status": status});
-        done["metrics"] = json!({"durationMs": rounded(self.duration)});
-        let mut report = json!({"requestId": self.request_id, "status": status});
-        report["metrics"] = json!({
-            "durationMs": rounded(self.duration),
+        }
+    }
+
+    /// The figures of `platform.report`.
+    pub(crate) fn metrics(&self) -> Value {
+        let mut metrics = json!({
+            "durationMs": ms_of(self.duration),
             "billedDurationMs": self.billed_ms(),
             "memorySizeMB": self.memory_mb,
             "maxMemoryUsedMB": self.used_mb(),
         });
         if let Some(init) = self.init {
-            report["metrics"]["initDurationMs"] = json!(rounded(init));
+            metrics["initDurationMs"] = json!(ms_of(init));
         }
+        metrics
+    }
+
+    fn json(&self, logging: &Logging) -> Vec<String> {
+        let (status, kind) = self.outcome();
+        let failed = self.status.is_some();
+        let mut done = json!({"requestId": self.request_id, "status": status});
+        done["metrics"] = json!({"durationMs": ms_of(self.duration)});
+        let mut report = json!({"requestId": self.request_id, "status": status});
+        report["metrics"] = self.metrics();
         if let Some(kind) = kind {
             done["errorType"] = json!(kind);
             report["errorType"] = json!(kind);

@@ -1,6 +1,7 @@
 //! The Runtime API, version 2018-06-01, as runtimes inside a sandbox call it: `next`, `response`, `error` and
 //! `init/error`. Owns the wire only; what each call means is decided by the [`Instance`] that it belongs to.
 
+mod extension;
 mod response;
 
 use crate::instance::{Instance, Refusal, Work};
@@ -25,11 +26,12 @@ enum Call<'a> {
     InitError,
     Restore,
     Ping,
+    Extension(extension::Call),
     Unknown,
 }
 
-/// Connections from one sandbox at a time; a runtime needs one.
-const CONNECTIONS_MAX: usize = 16;
+/// Connections from one sandbox at a time: a runtime needs one, each of ten extensions two or three.
+const CONNECTIONS_MAX: usize = 64;
 
 /// Line and headers of one call: an error may come with its X-Ray cause in a header, of up to 1 MiB.
 const HEAD_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
@@ -40,7 +42,9 @@ fn read_call<'a>(method: &Method, path: &'a str) -> Call<'a> {
     if (method, path) == (&Method::GET, "/2018-06-01/ping") {
         return Call::Ping;
     }
-    let Some(path) = path.strip_prefix(VERSION) else { return Call::Unknown };
+    let Some(path) = path.strip_prefix(VERSION) else {
+        return extension::read_call(method, path).map_or(Call::Unknown, Call::Extension);
+    };
     let invocation = path.strip_prefix("invocation/").and_then(|rest| rest.split_once('/'));
     match (method, path, invocation) {
         (&Method::GET, "invocation/next", _) => Call::Next,
@@ -108,6 +112,10 @@ async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Respons
             pong.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
             pong
         }
+        Call::Extension(call) => match read(body).await {
+            Some(body) => extension::answer(instance, call, &parts.headers, &body).await,
+            None => refuse(StatusCode::FORBIDDEN, "InvalidRequestFormat", "The body cannot be read"),
+        },
         Call::Restore => {
             let reason = "Nothing was restored here: this instance is initialized by running it (on-demand)";
             refuse(StatusCode::FORBIDDEN, "InvalidStateTransition", reason)
@@ -191,5 +199,15 @@ mod tests {
         assert_eq!(call(&Method::GET, "/2018-06-01/runtime/restore/next"), Call::Restore);
         assert_eq!(call(&Method::GET, "/2018-06-01/ping"), Call::Ping);
         assert_eq!(call(&Method::GET, "/2020-01-01/extension/register"), Call::Unknown);
+        let extension = |call| Call::Extension(call);
+        assert_eq!(
+            call(&Method::POST, "/2020-01-01/extension/register"),
+            extension(extension::Call::Register)
+        );
+        assert_eq!(call(&Method::GET, "/2020-01-01/extension/event/next"), extension(extension::Call::Next));
+        assert_eq!(
+            call(&Method::POST, "/2020-01-01/extension/exit/error"),
+            extension(extension::Call::ExitError)
+        );
     }
 }

@@ -2,7 +2,7 @@
 //! namespaces. The real one is `sandbox::Host`.
 
 use futures::future::BoxFuture;
-use sandbox::{Exit, Instance, InstanceSpec, Mount, Reach, Root, StartErrorKind};
+use sandbox::{Exit, Instance, InstanceSpec, Mount, ProgramSpec, Reach, Root, StartErrorKind};
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
@@ -38,6 +38,10 @@ pub trait Sandbox: Send + Sync + 'static {
     fn assign<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), StartError>>;
     /// How long the steps of its start took, in order.
     fn stages(&self) -> Vec<(&'static str, Duration)>;
+    /// Starts a program in a sandbox that is held.
+    fn run(&self, program: Program) -> BoxFuture<'_, Result<Arc<dyn Running>, StartError>>;
+    /// Asks the first process to end.
+    fn terminate(&self) -> BoxFuture<'_, ()>;
     /// Resolves when the first process has ended.
     fn wait(&self) -> BoxFuture<'_, Exit>;
     /// Stops the clock of everything inside.
@@ -52,6 +56,27 @@ pub trait Sandbox: Send + Sync + 'static {
     fn usage(&self) -> sandbox::Usage;
 }
 
+/// A program in a sandbox that is held. It ends with the sandbox at the latest.
+pub trait Running: Send + Sync + 'static {
+    /// The reading end of its output. Can be taken once.
+    fn take_output(&self) -> Option<OwnedFd>;
+    /// Resolves when it has ended.
+    fn wait(&self) -> BoxFuture<'_, Exit>;
+    /// Sends it a signal, by number.
+    fn signal(&self, signal: i32) -> BoxFuture<'_, ()>;
+}
+
+/// A program for a sandbox that is held.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// The working directory.
+    pub cwd: String,
+}
+
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct Spec {
@@ -63,6 +88,8 @@ pub struct Spec {
     pub env: Vec<(String, String)>,
     /// Started before it is known for which function: without code and layers, waiting on standard input.
     pub unassigned: bool,
+    /// Started without a program: what runs is what [`Sandbox::run`] starts.
+    pub held: bool,
     /// Where the code is, mounted read-only at `/var/task`, the working directory.
     pub task: PathBuf,
     /// Where the bootstraps are, mounted read-only at `/var/runtime`.
@@ -147,6 +174,7 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
         reach: if spec.egress { Reach::Egress } else { Reach::Nothing },
         resolv_conf: String::new(),
         unassigned: spec.unassigned,
+        held: spec.held,
     }
 }
 
@@ -196,6 +224,21 @@ impl Sandbox for Instance {
         Instance::stages(self).to_vec()
     }
 
+    fn run(&self, program: Program) -> BoxFuture<'_, Result<Arc<dyn Running>, StartError>> {
+        Box::pin(async move {
+            let name = program.argv.first().cloned().unwrap_or_default();
+            let Program { argv, env, cwd } = program;
+            match Instance::run(self, ProgramSpec { argv, env, cwd }).await {
+                Ok(running) => Ok(Arc::new(running) as Arc<dyn Running>),
+                Err(error) => Err(start_error(&name, &error)),
+            }
+        })
+    }
+
+    fn terminate(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Instance::terminate(self))
+    }
+
     fn wait(&self) -> BoxFuture<'_, Exit> {
         Box::pin(Instance::wait(self))
     }
@@ -222,6 +265,20 @@ impl Sandbox for Instance {
 
     fn usage(&self) -> sandbox::Usage {
         Instance::usage(self)
+    }
+}
+
+impl Running for sandbox::Program {
+    fn take_output(&self) -> Option<OwnedFd> {
+        sandbox::Program::take_output(self)
+    }
+
+    fn wait(&self) -> BoxFuture<'_, Exit> {
+        Box::pin(sandbox::Program::wait(self))
+    }
+
+    fn signal(&self, signal: i32) -> BoxFuture<'_, ()> {
+        Box::pin(sandbox::Program::signal(self, signal))
     }
 }
 

@@ -4,7 +4,7 @@
 //! [`Functions::invoke_streaming`]: crate::Functions::invoke_streaming
 
 use crate::FunctionError;
-use crate::instance::{Answer, Reply};
+use crate::instance::{Answer, Metered, Reply};
 use crate::invocation::Outcome;
 use bytes::Bytes;
 use std::time::{Duration, Instant};
@@ -130,10 +130,11 @@ pub(crate) enum Opened {
     Pieces { content_type: Option<String>, chunks: mpsc::Receiver<Bytes>, end: oneshot::Receiver<Reply> },
 }
 
-impl From<Reply> for Completion {
-    fn from(reply: Reply) -> Completion {
-        let Reply { answer: Answer { payload, error, .. }, log_tail, .. } = reply;
-        Completion { error: error.map(|kind| (kind, payload)), log_tail }
+impl Reply {
+    /// How the invocation ended, and what it took.
+    pub(crate) fn into_completion(self) -> (Completion, Metered) {
+        let Reply { answer: Answer { payload, error, .. }, log_tail, run } = self;
+        (Completion { error: error.map(|kind| (kind, payload)), log_tail }, run)
     }
 }
 

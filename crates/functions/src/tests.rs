@@ -1,5 +1,6 @@
 //! The room as its callers see it: function objects in an API server in this process, instances as plain processes.
 
+mod extensions;
 mod versions;
 
 use crate::events::tests::{Ahead, Sqs};

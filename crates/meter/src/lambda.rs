@@ -17,6 +17,7 @@ pub const UNITS: &[(&str, &str)] = &[
     ("Errors", "Count"),
     ("Throttles", "Count"),
     ("Duration", "Milliseconds"),
+    ("PostRuntimeExtensionsDuration", "Milliseconds"),
     ("ConcurrentExecutions", "Count"),
     ("UnreservedConcurrentExecutions", "Count"),
     ("ClaimedAccountConcurrency", "Count"),
@@ -50,6 +51,9 @@ pub(crate) struct Minute {
     pub(crate) throttles: Stat,
     pub(crate) duration: Stat,
     pub(crate) concurrent: Stat,
+    /// What extensions did after the runtime was done, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) extensions: Option<Box<Stat>>,
     /// Where something is provisioned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provisioned: Option<Box<OnProvisioned>>,
@@ -91,6 +95,9 @@ impl Minute {
         self.errors.merge(&other.errors);
         self.throttles.merge(&other.throttles);
         self.duration.merge(&other.duration);
+        if let Some(theirs) = &other.extensions {
+            self.extensions.get_or_insert_default().merge(theirs);
+        }
         self.concurrent.merge(&other.concurrent);
         if let Some(theirs) = &other.provisioned {
             let ours = self.provisioned.get_or_insert_default();
@@ -131,6 +138,7 @@ impl Minute {
             "Errors" => self.errors.clone(),
             "Throttles" => self.throttles.clone(),
             "Duration" => self.duration.clone(),
+            "PostRuntimeExtensionsDuration" => self.extensions.as_deref()?.clone(),
             "ConcurrentExecutions" => self.concurrent.clone(),
             _ => return None,
         };

@@ -46,6 +46,8 @@ pub struct Run {
     pub memory_mb: u32,
     /// Whether it ended in an error.
     pub failed: bool,
+    /// What extensions did after the runtime was done; `None` where there are none.
+    pub extensions: Option<Duration>,
 }
 
 /// Invocations in flight.
@@ -196,6 +198,9 @@ impl Meter {
             minute.errors.take_in(f64::from(u8::from(run.failed)), 1.0);
             minute.throttles.take_in(0.0, 1.0);
             minute.duration.add(duration_ms, 1.0);
+            if let Some(extensions) = run.extensions {
+                minute.extensions.get_or_insert_default().add(extensions.as_secs_f64() * 1000.0, 1.0);
+            }
         });
     }
 

@@ -9,7 +9,7 @@ fn invoked(qualifier: Option<&'static str>) -> Invoked<'static> {
 }
 
 fn run(ms: u64, failed: bool) -> Run {
-    Run { duration: Duration::from_millis(ms), billed_ms: ms, memory_mb: 128, failed }
+    Run { duration: Duration::from_millis(ms), billed_ms: ms, memory_mb: 128, failed, extensions: None }
 }
 
 fn metric(name: &str, dimensions: &[(&str, &str)]) -> Metric {

@@ -1,12 +1,15 @@
 //! A function instance as dory sees it, and the spawner that they all come from.
 mod connect;
 mod memory;
+mod program;
 mod spawner;
 mod start;
 
+pub use program::Program;
 pub(crate) use spawner::Spawner;
 
 use crate::{Error, Exit};
+use container::bundle::Process;
 use container::cgroup::Group;
 use container::mount::Mount;
 use std::net::TcpListener;
@@ -44,6 +47,8 @@ pub struct Instance {
     netns: PathBuf,
     /// Sockets of that namespace, made and not used yet.
     sockets: Mutex<Vec<OwnedFd>>,
+    /// What the programs of a held instance have in common.
+    template: Option<Process>,
 }
 
 /// What an unassigned instance may be told: what its pipe holds (64 KiB by default), so that telling it never waits.

@@ -165,4 +165,18 @@ pub struct InstanceSpec {
     pub resolv_conf: String,
     /// Its standard input is a pipe that [`crate::Instance::assign`] writes to: it starts before it is known what for.
     pub unassigned: bool,
+    /// No command of its own: its first process only holds the namespaces, and what runs is what
+    /// [`crate::Instance::run`] starts.
+    pub held: bool,
+}
+
+/// A program in an instance that is held.
+#[derive(Debug, Clone, Default)]
+pub struct ProgramSpec {
+    /// The full command, looked up in the environment's PATH inside the root.
+    pub argv: Vec<String>,
+    /// The whole environment.
+    pub env: Vec<(String, String)>,
+    /// Working directory.
+    pub cwd: String,
 }

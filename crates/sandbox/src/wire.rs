@@ -1,7 +1,7 @@
 //! What dory and its shims say to each other: requests down, replies and events up, as JSON in frames with
 //! descriptors beside them. A request and its reply share an id.
 use crate::{ContainerRecord, ContainerSpec, ExecSpec, Exit};
-use container::bundle::Order;
+use container::bundle::{Order, Process};
 use container::cgroup::Limits;
 use container::mount::Mount;
 use container::process::StartError;
@@ -53,6 +53,21 @@ pub(crate) enum Request {
     KillInstance {
         id: String,
     },
+    /// Sends a signal to the first process of an instance.
+    SignalInstance {
+        id: String,
+        signal: i32,
+    },
+    /// A program in an instance that is held; with its standard output as descriptor.
+    RunInInstance {
+        id: String,
+        process: Box<Process>,
+    },
+    /// `run` is the id of the request that started it.
+    SignalProgram {
+        run: u64,
+        signal: i32,
+    },
     /// Ends everything, then the shim itself.
     End,
 }
@@ -87,6 +102,11 @@ pub(crate) enum Message {
     Record(ContainerRecord),
     ExecEnded {
         id: u64,
+        exit: Exit,
+    },
+    /// `run` is the id of the request that started it.
+    ProgramEnded {
+        run: u64,
         exit: Exit,
     },
     InstanceEnded {

@@ -21,8 +21,7 @@ impl Functions {
         let machine = self.machine.clone();
         let (begin, begun) = oneshot::channel();
         tokio::spawn(async move {
-            stream(&machine, &function, invocation, begin).await;
-            drop(slot);
+            stream(&machine, &function, invocation, begin, slot).await;
         });
         begun.await.unwrap_or_else(|_| Err(InvokeError::Start("the platform is stopping".to_owned())))
     }
@@ -30,22 +29,29 @@ impl Functions {
 
 type Begin = oneshot::Sender<Result<StreamedOutcome, InvokeError>>;
 
-/// Runs it to its end, whether or not somebody still listens.
-async fn stream(machine: &Machine, function: &Function, invocation: Invocation, begin: Begin) {
+/// Runs it to its end, whether or not somebody still listens. `place` is what the invocation takes up until then.
+async fn stream(
+    machine: &Arc<Machine>,
+    function: &Function,
+    invocation: Invocation,
+    begin: Begin,
+    place: impl Send + 'static,
+) {
     let (caller, mut opened) = oneshot::channel();
     let request_id = uuid::Uuid::new_v4().to_string();
     let taken = match hand_in(machine, function, invocation, request_id.clone(), Caller::Stream(caller)).await
     {
         Ok(Ok(taken)) => taken,
         Ok(Err(reply)) => {
-            return drop(begin.send(Ok(outcome(request_id, function, reply).into())));
+            return drop(begin.send(Ok(outcome(request_id, function, reply).0.into())));
         }
         Err(error) => return drop(begin.send(Err(error))),
     };
     match taken.in_time(&mut opened).await {
         Ok(Opened::Whole(reply)) => {
-            machine.ran(function, taken.qualifier.as_deref(), reply.run);
-            drop(begin.send(Ok(outcome(taken.request_id, function, reply).into())));
+            let (outcome, run) = outcome(taken.request_id, function, reply);
+            machine.meter(function, taken.qualifier, run, place);
+            drop(begin.send(Ok(outcome.into())));
         }
         Ok(Opened::Pieces { content_type, chunks, mut end }) => {
             let (complete, completion) = oneshot::channel();
@@ -54,8 +60,9 @@ async fn stream(machine: &Machine, function: &Function, invocation: Invocation, 
                 (taken.request_id.clone(), function.definition.version.clone());
             drop(begin.send(Ok(StreamedOutcome { request_id, executed_version, content_type, body })));
             if let Ok(reply) = taken.in_time(&mut end).await {
-                machine.ran(function, taken.qualifier.as_deref(), reply.run);
-                drop(complete.send(reply.into()));
+                let (completion, run) = reply.into_completion();
+                machine.meter(function, taken.qualifier, run, place);
+                drop(complete.send(completion));
             }
         }
         Err(_) => drop(begin.send(Err(InvokeError::Start("the instance was stopped".to_owned())))),

@@ -23,7 +23,14 @@ pub(crate) struct Reply {
     pub(crate) answer: Answer,
     pub(crate) log_tail: Option<Bytes>,
     /// What it took.
-    pub(crate) run: meter::Run,
+    pub(crate) run: Metered,
+}
+
+/// What an invocation took.
+pub(crate) enum Metered {
+    Now(meter::Run),
+    /// Extensions work on; nothing comes when the platform stops before they are done.
+    Later(oneshot::Receiver<meter::Run>),
 }
 
 impl Answer {

@@ -1,12 +1,14 @@
 //! The life of an instance from its start to its end: one task minds the process, freezes it when it is idle, and stops
 //! it when it has been idle for long. A timer runs only while there is something to wait for.
 
+use super::extended::Settling;
 use super::program::{argv, settings};
 use super::{InitFailure, Instance, State};
 use crate::code::merged_name;
 use crate::definition::Definition;
 use crate::door::{self, DOOR_PORT};
 use crate::environment::{API_PORT, environment};
+use crate::extensions::{self, Extensions, Identity, Launch};
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::machine::Machine;
@@ -16,9 +18,11 @@ use crate::report::{self, Status};
 use crate::runtime_api;
 use crate::sandboxes::{Sandbox, Spec, StartError};
 use crate::stages::Stopwatch;
+use crate::telemetry::Telemetry;
 use crate::web::Web;
 use bytes::Bytes;
 use jiff::Timestamp;
+use sandbox::Exit;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,11 +65,12 @@ impl Instance {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let logging = definition.revision.logging.clone();
         let stream = logging.stream(&definition.name, &definition.version, &id, Timestamp::now());
-        let Plan { mut spec, kind, web } = plan(machine, definition, &id, &stream).await?;
+        let Plan { mut spec, kind, web, external } = plan(machine, definition, &id, &stream).await?;
         if kept {
             let how = spec.env.iter_mut().find(|(name, _)| name == "AWS_LAMBDA_INITIALIZATION_TYPE");
             how.into_iter().for_each(|(_, value)| "provisioned-concurrency".clone_into(value));
         }
+        let launch = Launch::of(&spec, external);
         watch.mark("prepare");
         let sandbox = sandbox(machine, spec, kind, &mut watch).await?;
         let broken = |error: io::Error| InitFailure::Machine(error.to_string());
@@ -74,7 +79,11 @@ impl Instance {
         let listener = listening(listener).map_err(broken)?;
         let inside = sandbox.take_door().map(listening).transpose().map_err(broken)?;
         let log = machine.logs.of(&definition.namespace, &logging.group(&definition.name));
-        let journal = Journal::new(log, stream, logging.clone(), sandbox.take_output()).map_err(broken)?;
+        let telemetry = Arc::new(Telemetry::new(logging.format, launch.is_some()));
+        // One that is held prints nothing itself.
+        let output = sandbox.take_output().filter(|_| launch.is_none());
+        let journal =
+            Journal::new(log, stream, logging.clone(), telemetry.clone(), output).map_err(broken)?;
         let (ready, started) = oneshot::channel();
         let instance = Arc::new(Instance {
             id,
@@ -82,10 +91,13 @@ impl Instance {
             memory_mb: definition.revision.memory_mb,
             timeout: definition.revision.timeout,
             sandbox,
+            held: launch.is_some(),
             journal,
             logging,
             function: definition.name.clone(),
             pool: Arc::downgrade(pool),
+            extensions: Extensions::new(Identity::of(machine, definition), launch.is_some()),
+            telemetry,
             born,
             init: Mutex::default(),
             watch: Mutex::new(Some(watch)),
@@ -102,12 +114,18 @@ impl Instance {
             inside.map(|inside| door::serve(inside, machine.aws.door.clone(), instance.id.as_str().into()));
         let web = web.map(|web| web.serve(instance.clone(), instance.sandbox.clone()));
         tokio::spawn(instance.clone().live(listener, door, web, machine.keep_alive));
+        if let Some(launch) = launch {
+            tokio::spawn(launch.run(instance.clone()));
+        }
         Ok((instance, started))
     }
 
     /// Writes the last lines about a start that failed; the end of what was logged during it.
     pub(crate) fn end_start(&self, phase: &str, status: Status<'_>) -> Bytes {
-        self.journal.end_start(&report::init_failed(&self.logging, self.age(), phase, status))
+        self.tell_init_failed(phase, status);
+        let mut lines = self.extension_lines();
+        lines.extend(report::init_failed(&self.logging, self.age(), phase, status));
+        self.journal.end_start(&lines)
     }
 
     /// What it uses now.
@@ -135,8 +153,8 @@ impl Instance {
         let api = tokio::spawn(runtime_api::serve(listener, self.clone()));
         let (door, web) = (door.map(tokio::spawn), web.map(tokio::spawn));
         let instance = self.clone();
-        let output = tokio::spawn(async move { instance.journal.follow().await });
-        let mut exit = self.sandbox.wait();
+        let output = (!self.held).then(|| tokio::spawn(async move { instance.journal.follow().await }));
+        let mut exit = Box::pin(self.runtime_exit());
         loop {
             let rest = self.rest(keep_alive);
             let timer = match rest {
@@ -158,13 +176,31 @@ impl Instance {
         if let Some(pool) = self.pool.upgrade() {
             pool.gone(&self.id);
         }
+        if self.extensions.any() {
+            self.shut_down().await;
+            self.telemetry.end();
+        }
         api.abort();
         for task in door.into_iter().chain(web) {
             task.abort();
         }
         self.sandbox.kill().await;
         drop(tokio::time::timeout(LAST_OUTPUT, self.journal.ended()).await);
-        output.abort();
+        if let Some(output) = output {
+            output.abort();
+        }
+    }
+
+    /// The runtime's end: of the sandbox's own command, or of a program in it.
+    async fn runtime_exit(&self) -> Exit {
+        if !self.held {
+            return self.sandbox.wait().await;
+        }
+        let program = async { self.extensions.until_runtime().await.wait().await };
+        tokio::select! {
+            exit = program => exit,
+            exit = self.sandbox.wait() => exit,
+        }
     }
 
     fn rest(&self, keep_alive: Duration) -> Rest {
@@ -178,9 +214,11 @@ impl Instance {
             }
             State::Idle { since, .. } => Rest::FreezeAt(*since + FREEZE_AFTER.min(keep_alive)),
             // Nobody waits any more for one that has answered, so what it still does needs an end of its own.
-            State::Finished(answered) => Rest::LookAt(*answered + self.timeout),
+            State::Finished(since) | State::Settling { since, until: Settling::Invocation, .. } => {
+                Rest::LookAt(self.pending_deadline().unwrap_or(*since + self.timeout))
+            }
             State::Busy(_) => Rest::LookAt(Instant::now() + self.timeout),
-            State::Starting(_) => Rest::Wait,
+            State::Starting(_) | State::Settling { .. } => Rest::Wait,
         };
         if matches!(rest, Rest::FreezeAt(_)) {
             self.unminded.store(false, Ordering::Release);
@@ -204,6 +242,11 @@ impl Instance {
                 let due = matches!(&*self.lock(), State::Idle { frozen: true, .. }) && *at <= Instant::now();
                 if due && self.pool.upgrade().is_none_or(|pool| pool.withdraw(&self.id)) {
                     self.stop();
+                }
+            }
+            Rest::LookAt(_) if self.pending_deadline().is_some() => {
+                if self.pending_deadline().is_some_and(|deadline| deadline <= Instant::now()) {
+                    self.time_out_pending();
                 }
             }
             Rest::LookAt(_) => {
@@ -263,6 +306,8 @@ struct Plan {
     kind: Option<Kind>,
     /// Speaks for it, should it be a web server.
     web: Option<Web>,
+    /// Its external extensions.
+    external: Vec<String>,
 }
 
 /// A missing `bootstrap` is found here, before anything is started, and so is what the web adapter cannot do.
@@ -289,6 +334,7 @@ async fn plan(
         }
     };
     let layers = layers(machine, &revision.layers).await?;
+    let external = layers.as_deref().map(extensions::find).unwrap_or_default();
     let entry = |reason: String| InitFailure::Fault(Fault::Entrypoint(reason));
     let web = settings(revision, &program, layers.as_deref()).map_err(entry)?;
     let argv = argv(revision, &program, &task, layers.as_deref(), web.is_some()).map_err(entry)?;
@@ -300,6 +346,7 @@ async fn plan(
         argv,
         env,
         unassigned: false,
+        held: !external.is_empty(),
         task,
         runtime: machine.runtimes.dir().to_owned(),
         layers,
@@ -310,8 +357,9 @@ async fn plan(
         door_port: DOOR_PORT,
         egress: machine.egress,
     };
-    let kind = if own_start { None } else { Kind::of(&program, &spec) };
-    Ok(Plan { spec, kind, web })
+    // External extensions start before the runtime, so a booted one comes too early.
+    let kind = if own_start || spec.held { None } else { Kind::of(&program, &spec) };
+    Ok(Plan { spec, kind, web, external })
 }
 
 /// The tree of these layers. It was made when the function got them; a store that was swept or moved since gets it

@@ -2,6 +2,7 @@
 //! once more, as Lambda does, and then fails the invocation that waits longest.
 
 use super::Pool;
+use crate::extensions::Reason;
 use crate::fault::Fault;
 use crate::instance::{InitFailure, Instance, Unstarted};
 use crate::report::Status;
@@ -98,6 +99,10 @@ impl Pool {
             InitFailure::Reported { error_type, .. } => Status::Error(error_type),
             InitFailure::Machine(_) | InitFailure::Throttled(_) => Status::Error("Sandbox.Failure"),
         };
+        instance.extensions.ends_for(match &failure {
+            InitFailure::Fault(Fault::InitTimeout(_)) => Reason::Timeout,
+            _ => Reason::Failure,
+        });
         let log_tail = instance.end_start(phase, status);
         instance.stop();
         Err(Unstarted { failure, log_tail })
@@ -108,6 +113,7 @@ impl Pool {
 fn may_pass(failure: &InitFailure) -> bool {
     match failure {
         InitFailure::Reported { .. } => true,
+        InitFailure::Fault(Fault::Extension { kind, .. }) => *kind != "Extension.LaunchError",
         InitFailure::Fault(fault) => matches!(fault, Fault::Exit(_) | Fault::InitTimeout(_)),
         InitFailure::Machine(_) | InitFailure::Throttled(_) => false,
     }

@@ -1,11 +1,12 @@
 //! dory's handle on the spawner process, and what it says of instances.
 use super::End;
-use crate::Error;
 use crate::host::{Shared, blocking, make_private};
 use crate::link::Link;
 use crate::shim::SpawnerFile;
 use crate::shims;
 use crate::wire::{Answer, InstanceOrder, Message, Request};
+use crate::{Error, Exit};
+use container::bundle::Process;
 use container::mount::Mount;
 use std::collections::HashMap;
 use std::os::fd::BorrowedFd;
@@ -19,7 +20,14 @@ const IDS_BASE: u32 = 0x4000_0000;
 /// Stretches of 2^28 ids (4096 instances of 65,536).
 const IDS_STRETCH: u32 = 1 << 28;
 
-type Ends = Arc<Mutex<HashMap<String, watch::Sender<Option<End>>>>>;
+type Ends = Arc<Mutex<Waiting>>;
+
+/// Who waits for the ends of instances, and of programs in them.
+#[derive(Default)]
+struct Waiting {
+    instances: HashMap<String, watch::Sender<Option<End>>>,
+    programs: HashMap<u64, watch::Sender<Option<Exit>>>,
+}
 
 pub(crate) struct Spawner {
     link: Arc<Link>,
@@ -59,7 +67,7 @@ impl Spawner {
         self.link.is_closed()
     }
 
-    fn ends(&self) -> MutexGuard<'_, HashMap<String, watch::Sender<Option<End>>>> {
+    fn ends(&self) -> MutexGuard<'_, Waiting> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,21 +79,53 @@ impl Spawner {
     ) -> Result<(u32, String, watch::Receiver<Option<End>>), Error> {
         let id = order.id.clone();
         let (sender, end) = watch::channel(None);
-        if self.ends().contains_key(&id) {
+        if self.ends().instances.contains_key(&id) {
             return Err(Error::Exists(id));
         }
-        self.ends().insert(id.clone(), sender);
+        self.ends().instances.insert(id.clone(), sender);
         let outcome = self.link.call(Request::StartInstance(Box::new(order)), fds).await;
         match outcome {
             Some((Ok(Answer::Instance { pid, group }), _)) => Ok((pid, group, end)),
             failed => {
-                self.ends().remove(&id);
+                self.ends().instances.remove(&id);
                 Err(match failed {
                     Some((Err(fault), _)) => fault.into(),
                     _ => Error::SpawnerGone,
                 })
             }
         }
+    }
+
+    /// Starts a program in a held instance; gives its number, and word of its end.
+    pub(super) async fn run(
+        &self,
+        id: &str,
+        process: Process,
+        output: BorrowedFd<'_>,
+    ) -> Result<(u64, watch::Receiver<Option<Exit>>), Error> {
+        let run = self.link.reserve();
+        let (sender, end) = watch::channel(None);
+        self.ends().programs.insert(run, sender);
+        let request = Request::RunInInstance { id: id.to_owned(), process: Box::new(process) };
+        let outcome = self.link.call_as(run, request, &[output]).await;
+        if let Some((Ok(_), _)) = outcome {
+            return Ok((run, end));
+        }
+        self.ends().programs.remove(&run);
+        Err(match outcome {
+            Some((Err(fault), _)) => fault.into(),
+            _ => Error::SpawnerGone,
+        })
+    }
+
+    /// Sends a signal to the first process of an instance.
+    pub(super) async fn signal(&self, id: &str, signal: i32) {
+        self.link.call(Request::SignalInstance { id: id.to_owned(), signal }, &[]).await;
+    }
+
+    /// Sends a signal to a program.
+    pub(super) async fn signal_program(&self, run: u64, signal: i32) {
+        self.link.call(Request::SignalProgram { run, signal }, &[]).await;
     }
 
     /// Mounts something inside a running instance.
@@ -117,12 +157,17 @@ fn hear(ends: &Ends, message: Option<Message>) {
     let mut ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
     match message {
         Some(Message::InstanceEnded { id, exit, memory_peak_bytes }) => {
-            if let Some(waiting) = ends.remove(&id) {
+            if let Some(waiting) = ends.instances.remove(&id) {
                 waiting.send_replace(Some(End { exit, memory_peak_bytes }));
+            }
+        }
+        Some(Message::ProgramEnded { run, exit }) => {
+            if let Some(waiting) = ends.programs.remove(&run) {
+                waiting.send_replace(Some(exit));
             }
         }
         Some(_) => {}
         // Dropping the senders tells everybody who waits.
-        None => ends.clear(),
+        None => *ends = Waiting::default(),
     }
 }

@@ -28,7 +28,8 @@ const PIDS_DEFAULT: u64 = 1024;
 /// `/tmp` without a size (the Lambda default, 512 MB).
 const TMP_BYTES_DEFAULT: u64 = 512 << 20;
 
-const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost\n";
+/// The second name is where extensions listen for telemetry ("Telemetry API", Lambda developer guide).
+const HOSTS: &str = "127.0.0.1\tlocalhost\n::1\tlocalhost\n127.0.0.1\tsandbox.localdomain sandbox\n";
 
 impl Instance {
     pub(crate) async fn start(
@@ -73,6 +74,7 @@ impl Instance {
     ) -> Result<(Instance, Option<PathBuf>), Error> {
         let began = std::time::Instant::now();
         let (netns, ports) = (lease.netns.clone(), [spec.api_port, spec.door_port]);
+        let held = spec.held;
         let limit_bytes = spec.memory_bytes;
         let host = shared.clone();
         let prepared = blocking(move || {
@@ -88,6 +90,7 @@ impl Instance {
         stages.push(("listeners and pipes", began.elapsed()));
         let began = std::time::Instant::now();
         let (id, private) = (order.id.clone(), order.private.clone());
+        let template = held.then(|| order.order.process.clone());
         let mut fds = vec![output.as_fd(), netns.as_fd()];
         fds.extend(input.iter().map(|(reader, _)| reader.as_fd()));
         let (pid, group, end) = spawner.spawn(order, &fds).await?;
@@ -117,6 +120,7 @@ impl Instance {
             stages,
             netns,
             sockets,
+            template,
         };
         Ok((instance, private))
     }
@@ -182,7 +186,8 @@ fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
         mounts,
         read_only_root: true,
         join_network: true,
-        join_user: true,
+        join_user: !spec.held,
+        hold: spec.held,
         process,
     };
     Ok(InstanceOrder { id: spec.id, limits, layers, dir, private, order })

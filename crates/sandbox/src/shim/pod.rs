@@ -171,7 +171,12 @@ impl Supervisor {
                 self.end();
                 Ok(Answer::Done)
             }
-            Request::StartInstance(_) | Request::MountInstance { .. } | Request::KillInstance { .. } => {
+            Request::StartInstance(_)
+            | Request::MountInstance { .. }
+            | Request::KillInstance { .. }
+            | Request::SignalInstance { .. }
+            | Request::RunInInstance { .. }
+            | Request::SignalProgram { .. } => {
                 Err(Fault::Other("a pod's supervisor starts no instances".into()))
             }
         }

@@ -1,6 +1,9 @@
 //! The spawner of function instances: forks them, watches them, cleans up behind them. When dory goes, it kills them
 //! all, cleans up and goes too; when it dies itself, the kernel kills them.
 use super::stock::{Prepared, Stock};
+use program::Program;
+mod program;
+
 use super::{SEND_WAIT, parent_connection, say};
 use crate::Exit;
 use crate::wire::{Answer, Envelope, Fault, InstanceOrder, Message, Request};
@@ -63,6 +66,16 @@ struct Instance {
     child: Child,
     group: Group,
     slot: u32,
+    /// Of one that is held: what programs join.
+    users: Option<OwnedFd>,
+    programs: Vec<Program>,
+}
+
+/// Something that has ended.
+enum Ended {
+    Instance(String),
+    /// Of this instance, by its number among the programs.
+    Program(String, u64),
 }
 
 struct Spawner {
@@ -96,8 +109,11 @@ impl Spawner {
         let _ = client.set_read_timeout(Some(SEND_WAIT));
         loop {
             let Ok((heard, ended)) = self.sleep(client) else { return };
-            for id in ended {
-                self.instance_ended(&id, client);
+            for one in ended {
+                match one {
+                    Ended::Instance(id) => self.instance_ended(&id, client),
+                    Ended::Program(id, run) => self.program_ended(&id, run, client),
+                }
             }
             if heard && !self.listen(client) {
                 return;
@@ -108,10 +124,12 @@ impl Spawner {
         }
     }
 
-    /// Whether dory said something, and which instances have ended.
-    fn sleep(&self, client: &UnixStream) -> io::Result<(bool, Vec<String>)> {
+    /// Whether dory said something, and what has ended.
+    fn sleep(&self, client: &UnixStream) -> io::Result<(bool, Vec<Ended>)> {
         let mut fds = vec![PollFd::new(client, PollFlags::IN)];
         fds.extend(self.instances.values().map(|instance| PollFd::new(&instance.child.pidfd, PollFlags::IN)));
+        let programs = self.programs();
+        fds.extend(programs.iter().map(|(_, program)| PollFd::new(&program.child.pidfd, PollFlags::IN)));
         let timeout = self
             .next_tending()
             .map(|wait| Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) });
@@ -119,8 +137,14 @@ impl Spawner {
             Err(rustix::io::Errno::INTR) => return Ok((false, Vec::new())),
             other => other?,
         };
-        let ended = self.instances.keys().zip(&fds[1..]).filter(|(_, fd)| !fd.revents().is_empty());
-        Ok((!fds[0].revents().is_empty(), ended.map(|(id, _)| id.clone()).collect()))
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let (instances, others) = ready[1..].split_at(self.instances.len());
+        let programs = programs.iter().zip(others).filter(|(_, ready)| **ready);
+        // Programs first: the first process of an instance is gone only when all that it held is collected.
+        let programs = programs.map(|((id, program), _)| Ended::Program((*id).to_owned(), program.run));
+        let instances = self.instances.keys().zip(instances).filter(|(_, ready)| **ready);
+        let instances = instances.map(|(id, _)| Ended::Instance(id.clone()));
+        Ok((ready[0], programs.chain(instances).collect()))
     }
 
     /// When the stock wants attention; `None` = not before something happens.
@@ -157,6 +181,11 @@ impl Spawner {
                 }
                 (Ok(Answer::Done), true)
             }
+            Request::SignalInstance { id, signal } => (self.signal_instance(&id, signal), true),
+            Request::RunInInstance { id: instance, process } => {
+                (self.run_program(id, &instance, *process, fds), true)
+            }
+            Request::SignalProgram { run, signal } => (self.signal_program(run, signal), true),
             Request::End => {
                 self.end();
                 (Ok(Answer::Done), false)
@@ -200,7 +229,9 @@ impl Spawner {
                     pid: running.child.pid,
                     group: group.path().to_string_lossy().into_owned(),
                 };
-                self.instances.insert(order.id, Instance { child: running.child, group, slot });
+                let users = order.order.hold.then_some(users);
+                let instance = Instance { child: running.child, group, slot, users, programs: Vec::new() };
+                self.instances.insert(order.id, instance);
                 Ok(answer)
             }
             Err(error) => {
@@ -218,6 +249,10 @@ impl Spawner {
     }
 
     fn instance_ended(&mut self, id: &str, client: &UnixStream) {
+        let Some(instance) = self.instances.get(id) else { return };
+        for run in instance.programs.iter().map(|program| program.run).collect::<Vec<_>>() {
+            self.program_ended(id, run, client);
+        }
         let Some(instance) = self.instances.get(id) else { return };
         let Ok(Some(ended)) = instance.child.reap() else { return };
         let Some(Instance { group, slot, .. }) = self.instances.remove(id) else { return };
@@ -237,6 +272,10 @@ impl Spawner {
             instance.child.kill();
         }
         for instance in std::mem::take(&mut self.instances).into_values() {
+            for program in instance.programs {
+                program.child.kill();
+                let _ = program.child.wait_blocking();
+            }
             let _ = instance.child.wait_blocking();
         }
         self.stock.clear();

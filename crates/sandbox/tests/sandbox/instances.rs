@@ -1,6 +1,6 @@
 //! Function instances.
 use crate::house::{House, LONG, fixture, wait_for};
-use sandbox::{Exit, Instance, InstanceSpec, Mount, Reach};
+use sandbox::{Exit, Instance, InstanceSpec, Mount, ProgramSpec, Reach};
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -159,4 +159,42 @@ async fn a_killed_spawner_takes_its_instances_along_and_comes_back() {
 pub fn alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     !stat.is_empty() && !stat.contains(") Z ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_of_a_held_instance_are_shut_in_together() {
+    let house = House::open().await;
+    let held = InstanceSpec { held: true, ..spec("held", &["not used"]) };
+    let instance = house.host().start_instance(held).await.unwrap();
+    let run = async |argv: &[&str]| {
+        let argv = argv.iter().map(|word| word.to_string()).collect();
+        let env = vec![("PATH".into(), "/var/task:/usr/bin:/bin".into())];
+        let program = instance.run(ProgramSpec { argv, env, cwd: "/".into() }).await.unwrap();
+        let output = program.take_output().unwrap();
+        (program, output)
+    };
+    let said = async |argv: &[&str]| {
+        let (program, output) = run(argv).await;
+        let exit = tokio::time::timeout(LONG, program.wait()).await.unwrap();
+        let mut text = String::new();
+        std::fs::File::from(output).read_to_string(&mut text).unwrap();
+        (exit.code, text)
+    };
+    assert_eq!(said(&["fix", "id"]).await, (0, "uid=993 gid=990 groups=\n".into()));
+    assert_eq!(said(&["fix", "write", "/tmp/x", "y"]).await.1, "write: ok\n");
+    assert_eq!(said(&["fix", "cat", "/tmp/x"]).await.1, "y", "they share their files");
+    assert_eq!(said(&["fix", "try", "mount"]).await.1, "mount: Operation not permitted\n");
+    let (_, status) = said(&["fix", "cat", "/proc/self/status"]).await;
+    for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
+        assert!(status.contains(line), "{line} in {status}");
+    }
+    assert_ne!(said(&["fix", "cat", "/proc/1/environ"]).await.0, 0, "the first process is not theirs");
+    assert!(instance.run(ProgramSpec { argv: vec!["nothing".into()], ..Default::default() }).await.is_err());
+    let (program, _output) = run(&["sleep", "1000"]).await;
+    let (killed, _other) = run(&["sleep", "1000"]).await;
+    program.signal(15).await;
+    assert_eq!(tokio::time::timeout(LONG, program.wait()).await.unwrap().signal, Some(15));
+    instance.kill().await;
+    assert_eq!(tokio::time::timeout(LONG, killed.wait()).await.unwrap().signal, Some(9));
+    house.close().await;
 }

@@ -159,6 +159,7 @@ impl Supervisor {
             read_only_root: spec.read_only_root,
             join_network: false,
             join_user: false,
+            hold: false,
             process,
         };
         let [input, output, error] = &streams.far;
