@@ -1,11 +1,13 @@
 //! Control groups, version 1, version 2 and both at once (hybrid: v1 controllers beside a v2 tree that can freeze and
 //! kill). Finds where each controller lives and hides the difference behind [`Group`]. Never decides on limits.
+mod gauge;
 mod group;
 mod hierarchy;
 #[cfg(test)]
 mod tests;
 mod watch;
 
+pub use gauge::Gauge;
 pub use group::Group;
 pub use hierarchy::{Controller, Hierarchy};
 pub use watch::Memory;

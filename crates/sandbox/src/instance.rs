@@ -10,13 +10,13 @@ pub(crate) use spawner::Spawner;
 
 use crate::{Error, Exit};
 use container::bundle::Process;
-use container::cgroup::Group;
+use container::cgroup::{Gauge, Group};
 use container::mount::Mount;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -32,6 +32,8 @@ pub struct Instance {
     id: String,
     pid: u32,
     group: Group,
+    /// Opened when it is first asked for.
+    peak: OnceLock<Gauge>,
     spawner: Arc<Spawner>,
     end: watch::Receiver<Option<End>>,
     listener: Mutex<Option<TcpListener>>,
@@ -137,7 +139,10 @@ impl Instance {
     /// The most memory it ever used, in bytes; 0 where the kernel does not count it.
     pub fn memory_peak_bytes(&self) -> u64 {
         let ended = *self.end.borrow();
-        ended.map_or_else(|| self.group.memory_peak_bytes(), |end| end.memory_peak_bytes)
+        ended.map_or_else(
+            || self.peak.get_or_init(|| self.group.memory_peak()).read(),
+            |end| end.memory_peak_bytes,
+        )
     }
 }
 

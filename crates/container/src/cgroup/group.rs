@@ -1,6 +1,6 @@
 //! One control group: the same path in every tree of the hierarchy.
 use super::hierarchy::Tree;
-use super::{CPU_PERIOD_MICROS, Controller, Hierarchy, Limits, Usage, cpu_quota_micros, cpu_weight};
+use super::{CPU_PERIOD_MICROS, Controller, Gauge, Hierarchy, Limits, Usage, cpu_quota_micros, cpu_weight};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -199,12 +199,12 @@ impl Group {
         usage
     }
 
-    /// The most memory it ever used, in bytes; 0 where the kernel does not say.
-    pub fn memory_peak_bytes(&self) -> u64 {
+    /// The most memory it ever used, in bytes, to be asked again and again.
+    pub fn memory_peak(&self) -> Gauge {
         match self.dir(Controller::Memory) {
-            Some((dir, false)) => number(&dir, "memory.max_usage_in_bytes"),
-            Some((dir, true)) => number(&dir, "memory.peak"),
-            None => 0,
+            Some((dir, false)) => Gauge::open(&dir.join("memory.max_usage_in_bytes")),
+            Some((dir, true)) => Gauge::open(&dir.join("memory.peak")),
+            None => Gauge::default(),
         }
     }
 

@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// The user that functions run as, by the name and numbers that AWS gives it.
@@ -110,6 +110,7 @@ impl Instance {
             id,
             pid,
             group,
+            peak: OnceLock::new(),
             spawner,
             end,
             listener,

@@ -257,7 +257,7 @@ impl Spawner {
         let Ok(Some(ended)) = instance.child.reap() else { return };
         let Some(Instance { group, slot, .. }) = self.instances.remove(id) else { return };
         let exit = Exit { code: ended.code, signal: ended.signal, oom: group.oom_kills() > 0 };
-        let memory_peak_bytes = group.memory_peak_bytes();
+        let memory_peak_bytes = group.memory_peak().read();
         say(client, &Message::InstanceEnded { id: id.to_owned(), exit, memory_peak_bytes }, &[]);
         if let Err(error) = group.remove() {
             eprintln!("control group of instance {id}: {error}");
