@@ -145,15 +145,30 @@ impl Runtimes {
         };
         let command = |file: &str| {
             let flags = flags.iter().map(|flag| (*flag).to_owned());
-            let file = format!("/var/runtime/{file}.{extension}");
+            let file = format!("/var/runtime/{file}");
             [path.clone()].into_iter().chain(flags).chain([file]).collect::<Vec<_>>()
         };
+        let compiled =
+            (language == Language::Python).then(|| self.compile(&interpreter.path, version)).flatten();
         Ok(Program {
-            argv: command("bootstrap"),
-            waiting: Some(command("waiting")),
+            argv: command(&compiled.unwrap_or_else(|| format!("bootstrap.{extension}"))),
+            waiting: Some(command(&format!("waiting.{extension}"))),
             prefixes: interpreter.prefixes,
             execution_env: Some(format!("AWS_Lambda_{runtime}")),
         })
+    }
+
+    /// Compiles the Python bootstrap with this interpreter, which takes longer than the interpreter takes to start. The
+    /// name of the file; `None` leaves it to each start.
+    fn compile(&self, interpreter: &Path, version: &str) -> Option<String> {
+        let name = format!("bootstrap-{version}.pyc");
+        match probe::compile(interpreter, &self.dir.join("bootstrap.py"), &self.dir.join(&name)) {
+            Ok(()) => Some(name),
+            Err(error) => {
+                tracing::warn!(%error, version, "the Python bootstrap could not be compiled ahead");
+                None
+            }
+        }
     }
 }
 

@@ -23,6 +23,10 @@ BASE = "/2018-06-01/runtime/"
 
 request_id = ""  # of the event in work; the log names it
 
+# What runs may be the compiled file; functions see the one that a person can read.
+__file__ = sys._getframe().f_code.co_filename
+sys.argv[:] = [__file__]
+
 
 class Connection:
     """One kept-alive connection to the Runtime API."""

@@ -3,6 +3,7 @@
 
 use super::Language;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,6 +40,21 @@ pub(super) fn find(language: Language, version: &str, search: &[PathBuf]) -> Res
         0 => "none".to_owned(),
         _ => format!("only {}", others.into_iter().collect::<Vec<_>>().join(", ")),
     })
+}
+
+/// Has a Python compile `source` into `target`, as the file that sandboxes see. It is taken as it is from then on: whether
+/// it fits its source is settled here, each time a platform starts.
+pub(super) fn compile(python: &Path, source: &Path, target: &Path) -> io::Result<()> {
+    const PROGRAM: &str = "import py_compile, sys\n\
+        mode = py_compile.PycInvalidationMode.UNCHECKED_HASH\n\
+        py_compile.compile(sys.argv[1], sys.argv[2], '/var/runtime/bootstrap.py', True, invalidation_mode=mode)";
+    let mut command = Command::new(python);
+    command.env_clear().current_dir("/").args(["-S", "-c", PROGRAM]).args([source, target]);
+    let output = command.output()?;
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())),
+    }
 }
 
 /// A version manager's `shims` only stand for what lies in its `versions/*/bin`, and choose among them by settings of
