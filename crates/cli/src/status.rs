@@ -4,7 +4,6 @@ use std::fs;
 
 use anyhow::Result;
 use client::k8s_openapi::api::core::v1::{Node, Pod};
-use client::kube;
 use client::kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 
 use crate::{Platform, format_bytes};
@@ -38,16 +37,16 @@ pub(crate) async fn run(platform: &Platform, pid: Option<i32>) -> Result<()> {
     println!("  nodes           {ready} of {} ready", nodes.items.len());
     println!("  pods            {running} of {} running", pods.items.len());
     println!("  functions       {}", functions.items.len());
-    println!("  instances       {}", instances(&client).await?);
+    let metrics = client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
+    println!("  instances       {}", gauge(&metrics, "dory_function_instances"));
+    println!("  booted ahead    {}", gauge(&metrics, "dory_function_booted"));
     Ok(())
 }
 
-/// Function instances that live now, as the platform's metrics say.
-async fn instances(client: &kube::Client) -> Result<u64> {
-    let request = http::Request::get("/metrics").body(Vec::new())?;
-    let metrics = client.request_text(request).await?;
-    let value = metrics.lines().find_map(|line| line.strip_prefix("dory_function_instances "));
-    Ok(value.and_then(|value| value.trim().parse().ok()).unwrap_or(0))
+/// One of the platform's metrics.
+fn gauge(metrics: &str, name: &str) -> u64 {
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or(0)
 }
 
 fn phase(pod: &Pod) -> &str {

@@ -74,6 +74,10 @@ impl Late {
         text.push_str("# HELP dory_function_instances Function instances that live now.\n");
         text.push_str("# TYPE dory_function_instances gauge\n");
         text.push_str(&format!("dory_function_instances {instances}\n"));
+        let booted = self.functions.get().map_or(0, |functions| functions.booted());
+        text.push_str("# HELP dory_function_booted Booted runtimes that wait for a function.\n");
+        text.push_str("# TYPE dory_function_booted gauge\n");
+        text.push_str(&format!("dory_function_booted {booted}\n"));
         if let Some(functions) = self.functions.get() {
             functions.write_metrics(text);
         }

@@ -121,7 +121,7 @@ impl Functions {
             account_id: config.account_id,
             region: config.region,
             starts: Semaphore::new(hands * 4),
-            stock: Stock::new(config.prebooted),
+            stock: Stock::new(config.prebooted, config.keep_alive),
         });
         let account = Account::new(config.concurrency, config.growth.is_some());
         let functions = Arc::new(Functions {
@@ -334,6 +334,11 @@ impl Functions {
     /// Those of them that wait for an event.
     pub fn idle_instances(&self) -> usize {
         self.catalog.pools().iter().map(|pool| pool.idle()).sum()
+    }
+
+    /// Booted runtimes that wait for a function.
+    pub fn booted(&self) -> usize {
+        self.machine.stock.len()
     }
 
     /// The account's limit of invocations at the same time, and what functions without a reservation share of it.

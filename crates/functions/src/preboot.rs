@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 /// A new one boots this long after one was taken, so as not to compete with the start that took it.
 const REFILL_AFTER: Duration = Duration::from_millis(20);
 
-/// A kind that no cold start asked for in this time is not in use.
-const IN_USE: Duration = Duration::from_secs(5 * 60);
+/// Booted ones wait at least this long, where instances of functions hardly wait at all.
+const IN_USE_MIN: Duration = Duration::from_secs(10);
 
 /// Booted ones of all kinds together: a Node waiting holds some 12 MB for itself, a Python 5 MB.
 const BOOTED_MAX: usize = 8;
@@ -70,6 +70,8 @@ impl Kind {
 pub(crate) struct Stock {
     /// How many to keep of each kind; 0 = none at all.
     size: usize,
+    /// A kind that no cold start asked for in this time is not in use.
+    in_use: Duration,
     state: Mutex<State>,
 }
 
@@ -86,8 +88,15 @@ struct Shelf {
 }
 
 impl Stock {
-    pub(crate) fn new(size: usize) -> Stock {
-        Stock { size, state: Mutex::default() }
+    /// `keep_alive` is how long idle instances of functions are kept. Booted ones wait twice as long: also for the call
+    /// that comes a little after those have ended, which is when one is needed.
+    pub(crate) fn new(size: usize, keep_alive: Duration) -> Stock {
+        Stock { size, in_use: (keep_alive * 2).max(IN_USE_MIN), state: Mutex::default() }
+    }
+
+    /// How many wait, over all kinds.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().booted()
     }
 
     /// A booted sandbox that has become what `spec` says. Notes that the kind is in use, also when there is none.
@@ -144,10 +153,10 @@ impl Stock {
     /// What to do for a shelf now.
     fn plan(&self, kind: &Kind) -> Plan {
         let mut state = self.lock();
-        let all: usize = state.shelves.values().map(|shelf| shelf.ready.len()).sum();
+        let all = state.booted();
         let Some(shelf) = state.shelves.get(kind) else { return Plan::End };
         let (asked, missing) = (shelf.asked, shelf.ready.len() < self.size);
-        if asked.elapsed() >= IN_USE {
+        if asked.elapsed() >= self.in_use {
             state.shelves.remove(kind);
             return Plan::End;
         }
@@ -157,7 +166,7 @@ impl Stock {
         if missing && (all < BOOTED_MAX || state.make_room(asked)) {
             return Plan::Boot;
         }
-        Plan::Wait(asked + IN_USE)
+        Plan::Wait(asked + self.in_use)
     }
 
     fn put(&self, kind: &Kind, sandbox: Arc<dyn Sandbox>) {
@@ -168,6 +177,10 @@ impl Stock {
 }
 
 impl State {
+    fn booted(&self) -> usize {
+        self.shelves.values().map(|shelf| shelf.ready.len()).sum()
+    }
+
     /// Drops one of the kind that was asked for longest ago, if that is before `asked`.
     fn make_room(&mut self, asked: Instant) -> bool {
         let others = self.shelves.values_mut().filter(|shelf| shelf.asked < asked && !shelf.ready.is_empty());
@@ -201,7 +214,7 @@ async fn mind(machine: Arc<Machine>, kind: Kind, spec: Spec, wake: Arc<Notify>) 
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a runtime could not be booted ahead; functions start without");
-                        Instant::now() + IN_USE
+                        Instant::now() + machine.stock.in_use
                     }
                 }
             }
