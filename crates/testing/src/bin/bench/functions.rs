@@ -5,6 +5,7 @@ mod burst;
 mod change;
 mod cold;
 pub(crate) mod door;
+mod floor;
 mod many;
 mod stages;
 mod warm;
@@ -17,12 +18,13 @@ use door::Door;
 
 pub(crate) fn run(dory: &Dory, examples: &Examples) -> Result<()> {
     let bootstrap = examples.path("bootstrap");
-    load::block_on(async {
+    load::block_on_alone(async {
         let door = Door::open(dory)?;
         cold::run(dory, &door, &bootstrap).await?;
-        warm::run(&door).await?;
-        change::run(&door, &bootstrap).await
-    })
+        warm::one_client(&door).await
+    })?;
+    load::block_on(async { warm::many_clients(&Door::open(dory)?, &bootstrap).await })?;
+    load::block_on_alone(async { change::run(&*Door::open(dory)?, &bootstrap).await })
 }
 
 /// What strains the whole platform, after everything else has been measured.

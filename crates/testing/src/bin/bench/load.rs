@@ -12,6 +12,12 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(future)
 }
 
+/// Runs the future on one thread, as a client that does one thing after the other is: on several, each request would wake
+/// another thread on its way out and on its way back, and that would be measured too.
+pub(crate) fn block_on_alone<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
 /// `clients` tasks call `request(client, n)` one after the other for `time`; every answer must be right. Gives the
 /// answers per second.
 pub(crate) async fn closed_loop<F, R>(clients: usize, time: Duration, request: F) -> Result<f64>

@@ -9,6 +9,7 @@ mod idle;
 mod load;
 mod peers;
 mod pods;
+mod processes;
 mod row;
 mod start;
 

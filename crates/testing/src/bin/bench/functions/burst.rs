@@ -13,6 +13,7 @@ use client::kube::api::{Api, ListParams};
 use testing::binary::Dory;
 
 use super::door::Door;
+use crate::processes::descendants;
 use crate::row;
 
 const EVENT: &[u8] = br#"{"waitMs":1000}"#;
@@ -51,25 +52,6 @@ fn private_kb(pid: i32) -> Option<f64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let field = |line: &str| line.split_whitespace().nth(1)?.parse::<f64>().ok();
     Some(rollup.lines().filter(|line| line.starts_with("Private_Dirty")).filter_map(field).sum())
-}
-
-/// Every process below this one, by parent.
-fn descendants(root: i32) -> Result<Vec<i32>> {
-    let mut children: BTreeMap<i32, Vec<i32>> = BTreeMap::new();
-    for entry in fs::read_dir("/proc")? {
-        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
-            continue;
-        };
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        let parent = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-        children.entry(parent.unwrap_or(0)).or_default().push(pid);
-    }
-    let (mut found, mut at) = (vec![root], 0);
-    while at < found.len() {
-        found.extend(children.remove(&found[at]).unwrap_or_default());
-        at += 1;
-    }
-    Ok(found)
 }
 
 async fn burst(dory: &Dory, door: &Arc<Door>, function: &str, count: usize, target_s: f64) -> Result<()> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use testing::binary::Dory;
 
 use super::door::Door;
-use crate::{idle, row};
+use crate::{processes, row};
 
 const FUNCTIONS: usize = 10_000;
 const WRITERS: usize = 64;
@@ -27,7 +27,7 @@ pub(super) async fn run(dory: &Dory, door: &Door, bootstrap: &std::path::Path) -
     let model = functions.get("many-model-0").await?;
     let mut spec = model.data["spec"].clone();
     spec.as_object_mut().context("a function without spec")?.remove("url");
-    let before = idle::resident(dory)?;
+    let before = processes::resident(dory)?;
     futures::stream::iter(0..FUNCTIONS)
         .map(|n| {
             let object = json!({
@@ -44,7 +44,7 @@ pub(super) async fn run(dory: &Dory, door: &Door, bootstrap: &std::path::Path) -
         .try_collect::<Vec<()>>()
         .await?;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let after = idle::resident(dory)?;
+    let after = processes::resident(dory)?;
     row::at_most("functions_10000_added_memory", after - before, "MB", 150.0);
     row::at_most("functions_10000_resident_memory", after, "MB", 150.0);
     let mut first = Vec::new();

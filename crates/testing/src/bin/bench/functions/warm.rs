@@ -1,6 +1,9 @@
-//! Warm invokes: one client's delay, and what many clients get beside a bare server that answers the same bytes.
+//! Warm invokes: one client's delay, and what many clients get beside a bare server that
+//! answers the same bytes, and beside one that has the same function processes behind it.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
 use super::door::Door;
+use super::floor::{Relay, Workers};
 use crate::{load, row};
 
 const WARM_INVOKES: usize = 2000;
@@ -24,12 +28,16 @@ const ANSWER: &[u8] = br#"{"message":"hello from dory","eventBytes":16,"invocati
 /// Room for the process of the bare server, whose clients are in this one: two threads each, as dory has.
 const SERVER_THREADS: usize = 2;
 
-pub(super) async fn run(door: &Arc<Door>) -> Result<()> {
+pub(super) async fn one_client(door: &Door) -> Result<()> {
     let mut warm = Vec::new();
     for _ in 0..WARM_INVOKES {
         warm.push(door.invoke("cold-0").await?);
     }
     row::median_ms("warm_invoke_1_client", &mut warm, 0.2);
+    Ok(())
+}
+
+pub(super) async fn many_clients(door: &Arc<Door>, bootstrap: &Path) -> Result<()> {
     let mut rate = 0.0;
     for clients in CLIENTS {
         let door = door.clone();
@@ -40,20 +48,34 @@ pub(super) async fn run(door: &Arc<Door>) -> Result<()> {
         rate = measured.await?;
         row::at_least(&format!("warm_invokes_{clients}_clients"), rate, "per s", 5000.0);
     }
-    let bare = bare_server(CLIENTS[1]).await?;
+    let clients = CLIENTS[1];
+    let bare = rate_of(clients, |_| Ok(()), bare_answer).await?;
     row::at_least("bare_hyper_server_64_clients", bare, "per s", 0.0);
     row::at_least("warm_invokes_64_clients_of_bare_server", rate / bare, "x", 0.4);
+    let relay = Relay::default();
+    let workers = |api| Workers::start(clients, bootstrap, api);
+    let floor = rate_of(clients, workers, move |request| relay.clone().answer(request)).await?;
+    row::at_least("bare_runtime_api_64_clients", floor, "per s", 0.0);
+    row::at_least("warm_invokes_64_clients_of_bare_runtime_api", rate / floor, "x", 0.0);
     Ok(())
 }
 
-/// The same requests in number and size, without signature and without function.
-async fn bare_server(clients: usize) -> Result<f64> {
+/// The same requests in number and size to a server that only does this, unsigned. `beside` is there as long.
+async fn rate_of<A, T>(
+    clients: usize,
+    beside: impl FnOnce(SocketAddr) -> Result<T>,
+    answer: impl Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+) -> Result<f64>
+where
+    A: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
     let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(SERVER_THREADS).enable_all().build()?;
-    runtime.spawn(serve(listener));
+    runtime.spawn(serve(listener, answer));
+    let beside = beside(address)?;
     let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let rate = load::closed_loop(clients, MEASURED, move |_, _| {
         let client = client.clone();
@@ -66,21 +88,29 @@ async fn bare_server(clients: usize) -> Result<f64> {
         }
     })
     .await;
+    drop(beside);
     runtime.shutdown_background();
     rate
 }
 
-async fn serve(listener: std::net::TcpListener) {
+async fn bare_answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    drop(request.into_body().collect().await);
+    Ok(Response::new(Full::new(Bytes::from_static(ANSWER))))
+}
+
+async fn serve<A>(
+    listener: std::net::TcpListener,
+    answer: impl Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
+) where
+    A: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     while let Ok((stream, _)) = listener.accept().await {
         drop(stream.set_nodelay(true));
+        let answer = answer.clone();
         tokio::spawn(async move {
-            let service = service_fn(|request: Request<Incoming>| async move {
-                drop(request.into_body().collect().await);
-                Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(ANSWER))))
-            });
             let connection = hyper::server::conn::http1::Builder::new();
-            drop(connection.serve_connection(TokioIo::new(stream), service).await);
+            drop(connection.serve_connection(TokioIo::new(stream), service_fn(answer)).await);
         });
     }
 }
