@@ -250,10 +250,12 @@ def test_the_environment_is_that_of_lambda(awslambda, raw):
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128", "TZ": ":UTC",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{raw}",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR", "LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime",
-        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
         "_HANDLER": "main.handler", "PYTHONPATH": "/var/runtime", "AWS_EXECUTION_ENV": f"AWS_Lambda_{python_runtime()}",
     }
     assert {name: env.get(name) for name in expected} == expected
+    # The interpreter's own directory comes first where it is another one, as /var/lang/bin does on Lambda.
+    assert env["PATH"].endswith("/usr/local/bin:/usr/bin:/bin:/opt/bin"), env["PATH"]
     assert "/opt/lib" in env["LD_LIBRARY_PATH"] and "[$LATEST]" in env["AWS_LAMBDA_LOG_STREAM_NAME"]
 
 

@@ -346,3 +346,14 @@ def test_a_wrapper_script_starts_a_managed_runtime(client, serve):
     except botocore.exceptions.ClientError as error:
         pytest.skip(f"{runtime}: {error}")
     assert invoke(client, name)[1] == "yes"
+
+
+def test_the_adapters_own_layer_is_stood_in_for(client, serve):
+    """Templates that name it work as they are, with a program of their own or a script for a runtime."""
+    layer = "arn:aws:lambda:eu-west-1:753240598075:layer:LambdaAdapterLayerX86:27"
+    name = serve({}, Layers=[layer])
+    assert said(client, name, request("/x"))["path"] == "/x"
+    assert client.get_function_configuration(FunctionName=name)["Layers"][0]["Arn"] == layer
+    script = f'#!/bin/sh\nexec {PYTHON} "$LAMBDA_TASK_ROOT/server.py"\n'
+    name = serve({"PORT": "8000"}, zipped(run__sh=script, server__py=SERVER), Handler="run.sh", Layers=[layer])
+    assert said(client, name, request("/y"))["path"] == "/y"

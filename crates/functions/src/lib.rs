@@ -76,6 +76,7 @@ pub use sandboxes::{Program, Running, Sandbox, Sandboxes, Spec, StartError};
 pub use stages::Stage;
 pub use streaming::{Completion, ResponseBody, STREAM_BYTES_MAX, StreamedOutcome};
 pub use throttle::{Throttle, ThrottleReason};
+pub use web::web_adapter_layer;
 
 /// Holds the AWS name of a function whose object had to be named differently.
 pub const NAME_ANNOTATION: &str = "dory.dev/function-name";

@@ -7,11 +7,14 @@
 //! ```
 
 mod context;
+mod layer;
 mod request;
 mod response;
 mod server;
 mod settings;
 
+pub(crate) use layer::MARK;
+pub use layer::archive as web_adapter_layer;
 pub(crate) use settings::{Settings, WRAPPER};
 
 use crate::fault::Fault;

@@ -2,7 +2,7 @@
 
 use crate::definition::Revision;
 use crate::runtimes::Program;
-use crate::web::{ADAPTER, Settings, WRAPPER};
+use crate::web::{ADAPTER, MARK, Settings, WRAPPER};
 use std::path::Path;
 
 /// The script that managed runtimes are started through.
@@ -17,7 +17,8 @@ pub(super) fn settings(
     if layers.is_some_and(|layers| layers.join(ADAPTER).is_file()) {
         return Ok(None);
     }
-    Settings::read(&revision.environment, program.execution_env.is_none())
+    let named = layers.is_some_and(|layers| layers.join(MARK).is_file());
+    Settings::read(&revision.environment, program.execution_env.is_none(), named)
 }
 
 /// The command line.

@@ -100,13 +100,15 @@ impl Statuses {
 
 impl Settings {
     /// Nothing when the environment speaks of no server; an error when it asks for what cannot be. `PORT` alone counts
-    /// only where `own_program` says that the program is the function's own.
+    /// only where `own_program` says that the program is the function's own. `named`: the function names the adapter's layer.
     pub(crate) fn read(
         environment: &BTreeMap<String, String>,
         own_program: bool,
+        named: bool,
     ) -> Result<Option<Settings>, String> {
         let get = |name: &str| environment.get(name).map(String::as_str);
-        let certain = get("AWS_LAMBDA_EXEC_WRAPPER") == Some(WRAPPER)
+        let certain = named
+            || get("AWS_LAMBDA_EXEC_WRAPPER") == Some(WRAPPER)
             || environment.keys().any(|name| name.starts_with(PREFIX));
         let suggested = own_program && get("PORT").is_some();
         if !certain && !suggested {
@@ -199,7 +201,7 @@ mod tests {
 
     fn read(pairs: &[(&str, &str)]) -> Result<Option<Settings>, String> {
         let environment = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Settings::read(&environment.collect(), true)
+        Settings::read(&environment.collect(), true, false)
     }
 
     fn server(pairs: &[(&str, &str)]) -> Settings {
@@ -209,7 +211,13 @@ mod tests {
     #[test]
     fn what_makes_a_server() {
         assert_eq!(read(&[("READINESS_CHECK_PATH", "/x")]), Ok(None));
-        assert_eq!(Settings::read(&BTreeMap::from([("PORT".to_owned(), "1".to_owned())]), false), Ok(None));
+        assert_eq!(
+            Settings::read(&BTreeMap::from([("PORT".to_owned(), "1".to_owned())]), false, false),
+            Ok(None)
+        );
+        assert_eq!(read(&[]), Ok(None));
+        let named = Settings::read(&BTreeMap::new(), true, true).expect("fit settings").expect("a server");
+        assert!(named.certain && named.port == 8080);
         assert!(!server(&[("PORT", "8000")]).certain);
         assert!(server(&[("AWS_LWA_INVOKE_MODE", "buffered")]).certain);
         assert!(server(&[("AWS_LAMBDA_EXEC_WRAPPER", "/opt/bootstrap")]).certain);

@@ -49,6 +49,10 @@ async fn look_up(door: &Door, arns: &[String], kept: &Value) -> Result<Vec<Value
     }
     let (mut names, mut layers) = (Vec::new(), Vec::new());
     for arn in arns {
+        if is_web_adapter(arn) {
+            layers.push(web_adapter(door, arn).await?);
+            continue;
+        }
         let (layer, version) = LayerName::with_version(door, arn)?;
         if names.contains(&layer.name) {
             return Err(Fault::invalid_parameter(format!(
@@ -72,4 +76,41 @@ async fn look_up(door: &Door, arns: &[String], kept: &Value) -> Result<Vec<Value
         names.push(layer.name);
     }
     Ok(layers)
+}
+
+/// The accounts in which AWS publishes the layer of its Lambda Web Adapter: everywhere, and in China.
+const WEB_ADAPTER_ACCOUNTS: [&str; 2] = ["753240598075", "041581134020"];
+
+/// Whether this is AWS's own layer of the Lambda Web Adapter, of any region, architecture and version.
+fn is_web_adapter(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.split(':').collect();
+    match parts[..] {
+        ["arn", _, "lambda", _, account, "layer", name, version] => {
+            WEB_ADAPTER_ACCOUNTS.contains(&account)
+                && name.starts_with("LambdaAdapterLayer")
+                && version.parse::<u64>().is_ok()
+        }
+        _ => false,
+    }
+}
+
+/// The platform does the adapter's work, and this stands in for its layer.
+async fn web_adapter(door: &Door, arn: &str) -> Result<Value, Fault> {
+    let broken = |error: String| Fault::service(format!("The web adapter's layer cannot be made: {error}"));
+    let archive = functions::web_adapter_layer().map_err(|error| broken(error.to_string()))?;
+    let code = door.config.functions.put_code(archive.into()).await;
+    let code = code.map_err(|error| broken(error.to_string()))?;
+    Ok(json!({ "arn": arn, "sha256": code.sha256, "size": code.size }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_web_adapter;
+
+    #[test]
+    fn the_adapters_layer_is_known_by_its_arn() {
+        assert!(is_web_adapter("arn:aws:lambda:eu-west-1:753240598075:layer:LambdaAdapterLayerArm64:27"));
+        assert!(!is_web_adapter("arn:aws:lambda:eu-west-1:753240598075:layer:Other:27"));
+        assert!(!is_web_adapter("arn:aws:lambda:eu-west-1:000000000000:layer:LambdaAdapterLayerX86:27"));
+    }
 }

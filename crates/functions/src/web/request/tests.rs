@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 fn settings(more: &[(&str, &str)]) -> Settings {
     let port = [("AWS_LWA_PORT", "8000")];
     let all = port.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-    Settings::read(&all.collect::<BTreeMap<_, _>>(), true).expect("fit settings").expect("a server")
+    Settings::read(&all.collect::<BTreeMap<_, _>>(), true, false).expect("fit settings").expect("a server")
 }
 
 /// Method and target, sorted headers, body.
