@@ -8,6 +8,7 @@ const RETRY_MAX_S: u64 = 900;
 
 /// Which limit was hit; the `Reason` of AWS's `TooManyRequestsException`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the words of AWS's model")]
 pub enum ThrottleReason {
     /// The function's own reserved concurrency is in use.
     ReservedFunctionConcurrentInvocationLimitExceeded,

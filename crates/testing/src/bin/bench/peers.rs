@@ -19,6 +19,8 @@ use process::{Ministack, Offline};
 
 /// Functions that are created and called once.
 pub(crate) const FUNCTIONS: usize = 20;
+/// Where `tools/peers` installs them, seen from the root of the repository.
+const PEERS: &str = "target/peers";
 const WARM_INVOKES: usize = 200;
 const CLIENTS: usize = 16;
 const MEASURED: Duration = Duration::from_secs(5);
@@ -48,7 +50,7 @@ struct Measured {
 }
 
 pub(crate) fn run(dory: &Dory, _examples: &Examples) -> Result<()> {
-    let directory = PathBuf::from(std::env::var_os("PEERS_DIR").context("run `make bench PEERS=1`")?);
+    let directory = std::fs::canonicalize(PEERS).context("run `make bench PEERS=1`: nothing is installed")?;
     load::block_on(async {
         let own = Peer {
             door: Door::open(dory)?,
@@ -69,19 +71,25 @@ pub(crate) fn run(dory: &Dory, _examples: &Examples) -> Result<()> {
 async fn compare(name: &str, peer: Result<Peer>, own: &Measured) {
     let measured = match &peer {
         Ok(peer) => measure(peer).await,
-        Err(error) => return row::missing(&format!("peer_{name}"), &format!("not started: {error:#}")),
+        Err(error) => {
+            return row::missing(&format!("peer_{name}"), false, &format!("not started: {error:#}"));
+        }
     };
     let theirs = match measured {
         Ok(theirs) => theirs,
-        Err(error) => return row::missing(&format!("peer_{name}"), &format!("not measured: {error:#}")),
+        Err(error) => {
+            return row::missing(&format!("peer_{name}"), false, &format!("not measured: {error:#}"));
+        }
     };
     show(name, &theirs);
     let ratio = |what: &str, value: f64| row::at_least(&format!("{name}_{what}_by_dory"), value, "x", 1.0);
     match (theirs.create, own.create, peer.ok().and_then(|peer| peer.fixed)) {
         (Some(theirs), Some(own), _) => ratio("create_function_p50", theirs / own),
-        (_, _, why) => {
-            row::missing(&format!("{name}_create_function_p50_by_dory"), why.unwrap_or("not measured"))
-        }
+        (_, _, why) => row::missing(
+            &format!("{name}_create_function_p50_by_dory"),
+            why.is_some(),
+            why.unwrap_or("not measured"),
+        ),
     }
     ratio("cold_invoke_p50", theirs.cold / own.cold);
     ratio("warm_invoke_p50", theirs.warm / own.warm);

@@ -16,12 +16,11 @@ pub(crate) fn at_least(name: &str, value: f64, unit: &str, target: f64) {
     print(name, value, unit, target, value >= target);
 }
 
-/// A figure that could not be measured, and why.
-pub(crate) fn missing(name: &str, why: &str) {
-    println!(
-        "{}",
-        serde_json::json!({ "name": name, "value": null, "unit": "", "target": null, "ok": false, "why": why })
-    );
+/// A figure that is not there, and why; `ok` when there is none to measure.
+pub(crate) fn missing(name: &str, ok: bool, why: &str) {
+    let row =
+        serde_json::json!({ "name": name, "value": null, "unit": "", "target": null, "ok": ok, "why": why });
+    println!("{row}");
 }
 
 /// The median of several durations in milliseconds, which should be at most the target.
