@@ -57,7 +57,7 @@ async fn an_extension_starts_before_works_after_and_hears_of_the_end() {
     invocation.log_tail = false;
     let outcome = room.functions.invoke(invocation).await.expect("an answer");
     assert!(outcome.error.is_none());
-    let log = room.until_logged("hello", "SHUTDOWN").await;
+    let log = room.until_logged("hello", "shutdownReason").await;
     in_order(
         &log,
         &[
