@@ -66,6 +66,6 @@ mod tests {
             let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
             Throttle::new(reason, Duration::from_millis(ms)).retry_after_s
         };
-        assert_eq!([0, 1, 1000, 1001, 7200_000].map(wait), [1, 1, 1, 2, RETRY_MAX_S]);
+        assert_eq!([0, 1, 1000, 1001, 7_200_000].map(wait), [1, 1, 1, 2, RETRY_MAX_S]);
     }
 }
