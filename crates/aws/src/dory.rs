@@ -1,5 +1,5 @@
-//! What AWS has no word for, below `/_dory/`: the archive that `GetFunction` points to, a function's log, and the
-//! stages of its last cold start. Signed like everything else.
+//! What AWS has no word for, below `/_dory/`: the archive that `GetFunction` points to, a function's log, the
+//! stages of its last cold start, and the images of runtimes. Signed like everything else.
 
 use crate::door::{Call, Door, NAMESPACE};
 use crate::fault::Fault;
@@ -12,6 +12,8 @@ use http_body_util::StreamBody;
 use jiff::Timestamp;
 use serde_json::json;
 
+mod runtimes;
+
 pub(crate) const PREFIX: &str = "/_dory/";
 
 pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
@@ -22,6 +24,9 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         (&Method::GET, ["functions", name, "log"]) => log(door, call, name),
         (&Method::GET, ["usage"]) => Ok(usage(door)),
         (&Method::GET, ["functions", name, "cold-start"]) => cold_start(door, name),
+        (&Method::GET, ["runtimes"]) => Ok(runtimes::list(door)),
+        (&Method::PUT, ["runtimes", name]) => runtimes::put(door, call, name).await,
+        (&Method::DELETE, ["runtimes", name]) => runtimes::delete(door, name).await,
         (&Method::GET, ["top"]) => Ok(top(door).await),
         _ => Err(Fault::unknown_operation(format!("There is nothing at {}", call.parts.uri.path()))),
     }

@@ -9,6 +9,7 @@ mod constraint;
 mod create;
 mod event_invoke;
 mod family;
+mod image;
 mod invoke;
 mod layer;
 mod logging;

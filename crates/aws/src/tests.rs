@@ -24,6 +24,7 @@ impl House {
         let functions = functions::Functions::start(functions::Config {
             client: testing::house::as_user(&server, "dory:functions"),
             host: Arc::new(Loopback::default()),
+            images: functions::loopback::images(dir.path()),
             dir: dir.path().to_owned(),
             keep_alive: Duration::from_secs(60),
             prebooted: 0,

@@ -41,6 +41,9 @@ pub enum Command {
         /// Name of the function
         function: String,
     },
+    /// Run a function runtime in an image: add, list, remove
+    #[command(subcommand)]
+    Runtime(Runtime),
     /// Build, import, load, list and remove container images
     #[command(subcommand)]
     Image(Image),
@@ -118,8 +121,11 @@ pub struct Down {
 /// `dory deploy`
 #[derive(ClapArgs, Debug)]
 pub struct Deploy {
-    /// A manifest (file or directory of .yaml/.json), a function directory, or a Linux executable
+    /// A manifest (file or directory of .yaml/.json), a function directory, a Linux executable, or with --function an image
     pub path: PathBuf,
+    /// PATH is the name of an image, which is to be a function
+    #[arg(long)]
+    pub function: bool,
     /// Namespace for manifests that name none
     #[arg(long, short, default_value = "default")]
     pub namespace: String,
@@ -197,6 +203,25 @@ pub enum Output {
     Json,
 }
 
+/// `dory runtime`
+#[derive(Subcommand, Debug)]
+pub enum Runtime {
+    /// Run functions of a runtime in an image from the store: its entrypoint gets the handler, code is at /var/task
+    Add {
+        /// Lambda runtime, such as ruby3.4
+        name: String,
+        /// Name of the image
+        image: String,
+    },
+    /// List the runtimes that have an image
+    Ls,
+    /// Run functions of a runtime on the interpreter of this machine again
+    Rm {
+        /// Lambda runtime
+        name: String,
+    },
+}
+
 /// `dory image`
 #[derive(Subcommand, Debug)]
 pub enum Image {
@@ -208,8 +233,11 @@ pub enum Image {
         #[arg(long, short)]
         tag: String,
         /// Entrypoint, one argument each [default for an executable: the executable]
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         entrypoint: Vec<String>,
+        /// Arguments after the entrypoint, one each
+        #[arg(long, allow_hyphen_values = true)]
+        cmd: Vec<String>,
         /// Environment variable, as NAME=VALUE; may be repeated
         #[arg(long = "env", value_name = "NAME=VALUE")]
         environment: Vec<String>,

@@ -18,10 +18,13 @@ pub(crate) enum Found {
     FunctionDirectory,
     /// One Linux executable, to be the `bootstrap` of a function.
     Executable,
+    /// An image that is to be a function.
+    Image,
 }
 
 pub(crate) async fn run(platform: &Platform, options: &Deploy) -> Result<()> {
-    match find(&options.path)? {
+    let found = if options.function { Found::Image } else { find(&options.path)? };
+    match found {
         Found::Manifests(files) => manifest::deploy(platform, options, &files).await,
         found => function::deploy(platform, options, &found).await,
     }

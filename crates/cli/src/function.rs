@@ -76,39 +76,79 @@ fn version_of(program: &str, read: fn(&str) -> Option<String>) -> Option<String>
 
 pub(crate) async fn deploy(platform: &Platform, options: &Deploy, found: &Found) -> Result<()> {
     let began = Instant::now();
-    let (zip, entry) = match found {
+    let package = package(options, found)?;
+    let name = function_name(options, found)?;
+    let door = AwsDoor::open(platform)?;
+    let server = web_server::port(options, found)?;
+    let done = create_or_update(&door, &name, options, server, &package).await?;
+    let url = ensure_url(&door, &name).await?;
+    if !options.routes.is_empty() {
+        set_routes(platform, &name, &options.routes).await?;
+    }
+    let what = match &package {
+        Package::Image(uri) => uri.clone(),
+        Package::Zip { entry, bytes } => {
+            let runtime = options.runtime.as_deref().unwrap_or(&entry.runtime);
+            format!("{runtime}, {}", format_bytes(bytes.len() as u64))
+        }
+    };
+    let took = began.elapsed().as_millis();
+    let server = server.map(|port| format!(", HTTP server on port {port}")).unwrap_or_default();
+    println!("function/{name} {done} in {took} ms ({what}{server})");
+    println!("  {url}");
+    Ok(())
+}
+
+/// What a function is made of.
+enum Package {
+    Zip { entry: EntryPoint, bytes: Vec<u8> },
+    Image(String),
+}
+
+impl Package {
+    fn code(&self) -> Value {
+        match self {
+            Package::Zip { bytes, .. } => json!({ "ZipFile": BASE64_STANDARD.encode(bytes) }),
+            Package::Image(uri) => json!({ "ImageUri": uri }),
+        }
+    }
+}
+
+fn package(options: &Deploy, found: &Found) -> Result<Package> {
+    let (bytes, entry) = match found {
+        Found::Image => {
+            if options.runtime.is_some() || options.handler.is_some() {
+                bail!("an image has its runtime and handler inside: leave --runtime and --handler out");
+            }
+            let uri = options.path.to_str().context("the name of the image is not UTF-8")?;
+            return Ok(Package::Image(uri.to_owned()));
+        }
         Found::Executable => (
             zip_executable(&options.path)?,
             EntryPoint { runtime: "provided.al2023".into(), handler: "bootstrap".into() },
         ),
         _ => (zip_directory(&options.path)?, entry_point(&options.path).context("not a function directory")?),
     };
-    if zip.len() > ZIP_BYTES_MAX {
+    if bytes.len() > ZIP_BYTES_MAX {
         bail!(
             "the zip of {} is {}; 50 MB is the most",
             options.path.display(),
-            format_bytes(zip.len() as u64)
+            format_bytes(bytes.len() as u64)
         );
     }
-    let name = function_name(options)?;
-    let door = AwsDoor::open(platform)?;
-    let server = web_server::port(options, found)?;
-    let done = create_or_update(&door, &name, options, server, &entry, &zip).await?;
-    let url = ensure_url(&door, &name).await?;
-    if !options.routes.is_empty() {
-        set_routes(platform, &name, &options.routes).await?;
-    }
-    let runtime = options.runtime.as_deref().unwrap_or(&entry.runtime);
-    let took = began.elapsed().as_millis();
-    let server = server.map(|port| format!(", HTTP server on port {port}")).unwrap_or_default();
-    println!("function/{name} {done} in {took} ms ({runtime}, {}{server})", format_bytes(zip.len() as u64));
-    println!("  {url}");
-    Ok(())
+    Ok(Package::Zip { entry, bytes })
 }
 
-fn function_name(options: &Deploy) -> Result<String> {
+fn function_name(options: &Deploy, found: &Found) -> Result<String> {
     if let Some(name) = &options.name {
         return Ok(name.clone());
+    }
+    if *found == Found::Image {
+        let name = options.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = name.split(['@', ':']).next().filter(|name| !name.is_empty());
+        return name
+            .map(str::to_owned)
+            .context("the name of the image is no function name; give one with --name");
     }
     let path = fs::canonicalize(&options.path)?;
     let stem = path.file_stem().and_then(|stem| stem.to_str());
@@ -120,15 +160,16 @@ async fn create_or_update(
     name: &str,
     options: &Deploy,
     server: Option<u16>,
-    entry: &EntryPoint,
-    zip: &[u8],
+    package: &Package,
 ) -> Result<&'static str> {
-    let code = BASE64_STANDARD.encode(zip);
-    let mut configuration = configuration(options, server, entry)?;
+    let mut configuration = configuration(options, server, package)?;
     let mut creation = configuration.clone();
     creation["FunctionName"] = json!(name);
     creation["Role"] = json!(ROLE);
-    creation["Code"] = json!({ "ZipFile": code });
+    creation["Code"] = package.code();
+    if let Package::Image(_) = package {
+        creation["PackageType"] = json!("Image");
+    }
     match door.lambda(Method::POST, "/2015-03-31/functions", Some(creation)).await? {
         Ok(_) => return Ok("created"),
         Err(error) if error.status == StatusCode::CONFLICT => {}
@@ -136,7 +177,7 @@ async fn create_or_update(
     }
     let path = format!("/2015-03-31/functions/{name}");
     configuration["Role"] = json!(ROLE);
-    for (suffix, body) in [("code", json!({ "ZipFile": code })), ("configuration", configuration)] {
+    for (suffix, body) in [("code", package.code()), ("configuration", configuration)] {
         if let Err(error) = door.lambda(Method::PUT, &format!("{path}/{suffix}"), Some(body)).await? {
             return refused(name, &error);
         }
@@ -148,11 +189,14 @@ fn refused<T>(name: &str, error: &AwsError) -> Result<T> {
     bail!("function {name} was refused: {} ({})", error.message, error.kind)
 }
 
-fn configuration(options: &Deploy, server: Option<u16>, entry: &EntryPoint) -> Result<Value> {
-    let mut configuration = json!({
-        "Runtime": options.runtime.as_deref().unwrap_or(&entry.runtime),
-        "Handler": options.handler.as_deref().unwrap_or(&entry.handler),
-    });
+fn configuration(options: &Deploy, server: Option<u16>, package: &Package) -> Result<Value> {
+    let mut configuration = match package {
+        Package::Image(_) => json!({}),
+        Package::Zip { entry, .. } => json!({
+            "Runtime": options.runtime.as_deref().unwrap_or(&entry.runtime),
+            "Handler": options.handler.as_deref().unwrap_or(&entry.handler),
+        }),
+    };
     if let Some(memory) = options.memory {
         configuration["MemorySize"] = json!(memory);
     }

@@ -19,6 +19,7 @@ mod logs;
 mod manifest;
 mod platform;
 mod retry_delays;
+mod runtime;
 mod size;
 mod status;
 mod table;
@@ -26,7 +27,7 @@ mod top;
 mod trace;
 mod web_server;
 
-pub use args::{Args, Command, Cost, Deploy, Down, Egress, Image, Logs, Top, Up};
+pub use args::{Args, Command, Cost, Deploy, Down, Egress, Image, Logs, Runtime, Top, Up};
 pub use growth::Growth;
 pub use platform::{ENDPOINTS_FILE, Endpoints, Platform};
 pub use retry_delays::RetryDelays;
@@ -47,6 +48,11 @@ pub async fn logs(platform: &Platform, options: &Logs) -> Result<()> {
 /// `dory trace-cold-start FUNCTION`
 pub async fn trace_cold_start(platform: &Platform, function: &str) -> Result<()> {
     trace::run(platform, function).await
+}
+
+/// `dory runtime`
+pub async fn runtime(platform: &Platform, command: &Runtime) -> Result<()> {
+    runtime::run(platform, command).await
 }
 
 /// `dory status`

@@ -36,7 +36,7 @@ fn program(options: &Deploy, found: &Found) -> Option<PathBuf> {
     match found {
         Found::Executable => Some(options.path.clone()),
         Found::FunctionDirectory => Some(options.path.join("bootstrap")).filter(|path| path.is_file()),
-        Found::Manifests(_) => None,
+        Found::Manifests(_) | Found::Image => None,
     }
 }
 

@@ -9,12 +9,13 @@ use std::path::PathBuf;
 /// Where a root file system comes from.
 #[derive(Debug, Clone)]
 pub enum RootFs {
-    /// Layers, lowest first, with a private writable layer in `private` (made; removed by the caller afterwards).
+    /// Layers, lowest first, with a private writable layer in `private` (made; removed by the caller afterwards), or
+    /// read-only without one.
     Layers {
         /// Unpacked layers.
         lower: Vec<PathBuf>,
         /// A directory of its own, on a file system that overlayfs can write to.
-        private: PathBuf,
+        private: Option<PathBuf>,
     },
     /// A directory, written to in place.
     Dir(PathBuf),

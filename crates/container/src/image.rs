@@ -18,6 +18,7 @@ mod elf;
 mod entry;
 mod error;
 mod find;
+mod keep;
 mod layout;
 mod limits;
 mod mounted;
@@ -30,6 +31,7 @@ mod tests;
 mod tree;
 mod unpack;
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -79,7 +81,7 @@ pub struct Image {
 /// One line of a list of images.
 #[derive(Debug, Clone)]
 pub struct Summary {
-    /// Its name, as people write it.
+    /// Its name, as people write it; empty for one that is kept for its digest alone.
     pub name: String,
     /// The digest of the configuration.
     pub id: Digest,
@@ -102,6 +104,8 @@ pub struct Removed {
     pub blobs: Vec<Digest>,
     /// The space of them.
     pub size_bytes: u64,
+    /// The image stays without the name, because it is kept for its digest.
+    pub kept: bool,
 }
 
 /// How often a reader starts over while names move under it; each time takes a writer some milliseconds.
@@ -160,15 +164,31 @@ impl Store {
     /// Every name and its image, sorted by name.
     pub fn list(&self) -> Result<Vec<Summary>, Error> {
         let summaries = |index: &Index| -> Result<Vec<Summary>, Error> {
-            Ok(index.manifests.iter().map(|descriptor| self.summary(descriptor)).collect())
+            let named = |digest: &Digest| {
+                index.manifests.iter().any(|other| other.digest == *digest && !keep::is_kept(other))
+            };
+            let listed = |other: &&Descriptor| !keep::is_kept(other) || !named(&other.digest);
+            Ok(index.manifests.iter().filter(listed).map(|descriptor| self.summary(descriptor)).collect())
         };
         let mut all = self.read(summaries, |all| all.iter().all(|summary| summary.problem.is_none()))?;
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
     }
 
+    /// Keeps the image of a name, a digest or an id, whatever becomes of its names, until [`Store::keep_only`] says
+    /// otherwise.
+    pub fn keep(&self, name: &str) -> Result<Image, Error> {
+        let digest = keep::keep(&self.layout, name)?;
+        self.resolve(&digest.to_string())
+    }
+
+    /// Keeps the images of these digests, as far as they are here, and no longer the others that were kept.
+    pub fn keep_only(&self, digests: &BTreeSet<Digest>) -> Result<(), Error> {
+        keep::keep_only(&self.layout, digests)
+    }
+
     /// Takes away a name (or the one name of an id), and everything that no other image needs. An image that some
-    /// container runs on is refused.
+    /// container runs on is refused; one that is kept for its digest stays without the name.
     pub fn remove(&self, name: &str) -> Result<Removed, Error> {
         remove::remove(&self.layout, name)
     }

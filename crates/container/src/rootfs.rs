@@ -59,7 +59,7 @@ impl Root {
         rustix::mount::mount_change("/", slave).map_err(step("leaving the host's mounts"))?;
         let mountpoint = &bundle.mountpoint;
         match &bundle.root {
-            RootFs::Layers { lower, private } => overlay::mount(lower, private, mountpoint),
+            RootFs::Layers { lower, private } => overlay::mount(lower, private.as_deref(), mountpoint),
             RootFs::Dir(dir) => cover(Tree::of(dir), mountpoint),
             RootFs::Host => {
                 let options = [("mode", "755"), ("size", host::ROOT_SIZE)];

@@ -17,9 +17,10 @@ pub fn run(data: &DataDir, command: Image, environment: &Environment) -> Result<
     data.create()?;
     let images = parts::images(data)?;
     match command {
-        Image::Build { source, tag, entrypoint, environment, user, workdir } => {
+        Image::Build { source, tag, entrypoint, cmd, environment, user, workdir } => {
             let config = Config {
                 entrypoint,
+                cmd,
                 env: environment,
                 user: user.unwrap_or_default(),
                 working_dir: workdir.unwrap_or_default(),
@@ -42,7 +43,9 @@ pub fn run(data: &DataDir, command: Image, environment: &Environment) -> Result<
         Image::Rm { names } => {
             for name in names {
                 let removed = images.remove(&name)?;
-                println!("{name} removed, {} freed", format_bytes(removed.size_bytes));
+                let kept =
+                    if removed.kept { "; its content stays as long as functions run from it" } else { "" };
+                println!("{name} removed, {} freed{kept}", format_bytes(removed.size_bytes));
             }
         }
     }
@@ -83,7 +86,7 @@ fn list(images: &Store) -> Result<()> {
         let short = id.trim_start_matches("sha256:").chars().take(12).collect::<String>();
         println!(
             "{:width$}  {short}  {:>9}  {}",
-            image.name,
+            if image.name.is_empty() { "<none>" } else { &image.name },
             format_bytes(image.size_bytes),
             day(image.created)
         );

@@ -65,6 +65,7 @@ fn run(arguments: Args) -> Result<()> {
         Command::Cost(options) => in_runtime(cli::cost(&platform, &options)),
         Command::Logs(options) => in_runtime(cli::logs(&platform, &options)),
         Command::TraceColdStart { function } => in_runtime(cli::trace_cold_start(&platform, &function)),
+        Command::Runtime(command) => in_runtime(cli::runtime(&platform, &command)),
         Command::Image(command) => image::run(&data, command, &environment),
         Command::Doctor => doctor::run(&data, &environment),
         Command::Completion { shell } => {

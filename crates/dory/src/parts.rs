@@ -181,6 +181,7 @@ pub async fn functions(
     let config = functions::Config {
         client: in_process(api, "dory:functions"),
         host: host.clone(),
+        images: host.images().clone(),
         dir: data.join("functions"),
         keep_alive: Duration::from_secs(options.keep_warm.into()),
         prebooted: options.prebooted.into(),

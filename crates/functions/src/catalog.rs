@@ -327,6 +327,13 @@ impl Catalog {
         all.flat_map(|definition| definition.revision.code()).collect()
     }
 
+    /// The digests of the images that functions and versions are.
+    pub(crate) fn images(&self) -> HashSet<String> {
+        let pools = self.pools();
+        let images = pools.iter().filter_map(|pool| pool.definition.revision.image.as_ref());
+        images.map(|image| image.digest.clone()).collect()
+    }
+
     /// Of functions and versions.
     pub(crate) fn pools(&self) -> Vec<Arc<Pool>> {
         let functions = self.read();

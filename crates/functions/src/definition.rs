@@ -75,12 +75,35 @@ pub struct Revision {
     pub ephemeral_storage_mb: u32,
     /// Environment variables that the user set.
     pub environment: BTreeMap<String, String>,
-    /// SHA-256 of the code archive, in hexadecimal.
+    /// SHA-256 of the code archive, in hexadecimal; empty for a function that is an image.
     pub code_sha256: String,
+    /// The image that the function is.
+    pub image: Option<FunctionImage>,
     /// SHA-256 of the archives of its layers, in the order in which they are laid over each other.
     pub layers: Vec<String>,
     /// How it logs.
     pub logging: Logging,
+}
+
+/// An image as a function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FunctionImage {
+    /// `sha256:` and the hexadecimal digest of its manifest.
+    pub digest: String,
+    /// What takes the place of the image's own settings.
+    pub config: ImageConfig,
+}
+
+/// What takes the place of an image's own settings; what is empty does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ImageConfig {
+    /// The program and its first arguments.
+    pub entry_point: Vec<String>,
+    /// The arguments that follow.
+    pub command: Vec<String>,
+    /// Where it starts.
+    pub working_directory: String,
 }
 
 /// A function URL.
@@ -95,6 +118,7 @@ pub struct Url {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Spec {
+    #[serde(default)]
     runtime: String,
     #[serde(default)]
     handler: String,
@@ -109,7 +133,10 @@ struct Spec {
     environment: BTreeMap<String, String>,
     #[serde(default)]
     logging: Logging,
-    code: CodeSpec,
+    code: Option<CodeSpec>,
+    image: Option<ImageSpec>,
+    #[serde(default)]
+    image_config: ImageConfig,
     #[serde(default)]
     layers: Vec<CodeSpec>,
     reserved_concurrency: Option<u32>,
@@ -147,6 +174,11 @@ impl From<EventInvokeSpec> for EventInvoke {
 }
 
 #[derive(Deserialize)]
+struct ImageSpec {
+    digest: String,
+}
+
+#[derive(Deserialize)]
 struct CodeSpec {
     sha256: String,
     #[serde(default)]
@@ -175,6 +207,13 @@ impl Definition {
             }
             None => (object_name, text(&metadata["uid"]).unwrap_or_default()),
         };
+        let (code_sha256, code_bytes, image) = match (spec.image, spec.code) {
+            (Some(image), _) => {
+                (String::new(), 0, Some(FunctionImage { digest: image.digest, config: spec.image_config }))
+            }
+            (None, Some(code)) => (code.sha256, code.size, None),
+            (None, None) => return Err("missing field `code`".to_owned()),
+        };
         Ok(Definition {
             namespace: text(&metadata["namespace"]).unwrap_or_else(|| "default".to_owned()),
             name: text(&metadata["annotations"][NAME_ANNOTATION]).unwrap_or_else(|| object_name.clone()),
@@ -190,7 +229,8 @@ impl Definition {
                 memory_mb: spec.memory_mb.unwrap_or(128),
                 ephemeral_storage_mb: spec.ephemeral_storage_mb.unwrap_or(512),
                 environment: spec.environment,
-                code_sha256: spec.code.sha256,
+                code_sha256,
+                image,
                 layers: spec.layers.into_iter().map(|layer| layer.sha256).collect(),
                 logging: spec.logging,
             },
@@ -203,7 +243,7 @@ impl Definition {
                 .map(|url| Url { id: url.id, signed: url.auth_type != "NONE" }),
             event_invoke: spec.event_invoke.into(),
             dead_letter_arn: spec.dead_letter_arn.filter(|arn| !arn.is_empty()),
-            code_bytes: spec.code.size,
+            code_bytes,
         })
     }
 }
@@ -212,7 +252,8 @@ impl Revision {
     /// All that it needs from the code store.
     pub(crate) fn code(&self) -> Vec<String> {
         let merged = merged_name(&self.layers);
-        std::iter::once(&self.code_sha256).chain(&self.layers).cloned().chain(merged).collect()
+        let own = Some(&self.code_sha256).filter(|sha256| !sha256.is_empty());
+        own.into_iter().chain(&self.layers).cloned().chain(merged).collect()
     }
 }
 
@@ -273,6 +314,21 @@ mod tests {
         .expect("a well-formed version");
         assert_eq!((version.name.as_str(), version.object.as_str()), ("Hello", "hello-1234"));
         assert_eq!((version.version.as_str(), version.uid.as_str(), version.provisioned), ("7", "u", 2));
+    }
+
+    #[test]
+    fn a_function_may_be_an_image() {
+        let definition = Definition::read(&json!({
+            "metadata": {"name": "app"},
+            "spec": {
+                "packageType": "Image", "image": {"uri": "app:1", "digest": "sha256:ab"},
+                "imageConfig": {"command": ["app.handler"]},
+            },
+        }))
+        .expect("a well-formed function");
+        let config = ImageConfig { command: vec!["app.handler".to_owned()], ..ImageConfig::default() };
+        assert_eq!(definition.revision.image, Some(FunctionImage { digest: "sha256:ab".to_owned(), config }));
+        assert!(definition.revision.code().is_empty());
     }
 
     #[test]

@@ -49,14 +49,20 @@ pub(crate) fn environment(
     };
     // These a user may change.
     set("LANG", "C.UTF-8");
-    set("LD_LIBRARY_PATH", "/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
     set("PATH", &path(program));
     set("TZ", ":UTC");
     set("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{DOOR_PORT}"));
     // No X-Ray daemon listens here: its SDK must not throw where it finds no segment.
     set("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
-    if let Some((name, value)) = module_path(&definition.revision.runtime) {
+    for (name, value) in module_paths(&definition.revision.runtime, program.image.is_some()) {
         set(name, &value);
+    }
+    set("LAMBDA_RUNTIME_DIR", "/var/runtime");
+    set("LAMBDA_TASK_ROOT", "/var/task");
+    match &program.image {
+        // What an image says of itself is right for it.
+        Some(image) => image.environment.iter().for_each(|(name, value)| set(name, value)),
+        None => set("LD_LIBRARY_PATH", "/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"),
     }
     for (name, value) in &definition.revision.environment {
         set(name, value);
@@ -84,16 +90,15 @@ pub(crate) fn environment(
     }
     set("AWS_LAMBDA_RUNTIME_API", &format!("127.0.0.1:{API_PORT}"));
     set("AWS_REGION", &machine.region);
-    set("LAMBDA_RUNTIME_DIR", "/var/runtime");
-    set("LAMBDA_TASK_ROOT", "/var/task");
-    set("_HANDLER", &definition.revision.handler);
+    set("_HANDLER", program.handler.as_ref().unwrap_or(&definition.revision.handler));
     all.into_iter().collect()
 }
 
 /// The runtime's own interpreter first, as on Lambda, for programs that a function starts by its name.
 fn path(program: &Program) -> String {
     const STANDARD: &str = "/usr/local/bin:/usr/bin:/bin:/opt/bin";
-    let interpreter = program.argv.first().filter(|_| program.execution_env.is_some()).map(Path::new);
+    let on_host = program.execution_env.is_some() && program.image.is_none();
+    let interpreter = program.argv.first().filter(|_| on_host).map(Path::new);
     match interpreter
         .and_then(Path::parent)
         .filter(|dir| !STANDARD.split(':').any(|known| *dir == Path::new(known)))
@@ -103,12 +108,21 @@ fn path(program: &Program) -> String {
     }
 }
 
-/// Where an interpreter finds modules beside the function's own: those of layers and of the runtime.
-fn module_path(runtime: &str) -> Option<(&'static str, String)> {
+/// Where an interpreter finds modules beside the function's own: those of layers and of the runtime. The host's own
+/// bootstrap knows where the layers of Python are; in an image something else starts the handler.
+fn module_paths(runtime: &str, in_image: bool) -> Vec<(&'static str, String)> {
     if let Some(version) = runtime.strip_prefix("nodejs") {
         let version = version.trim_end_matches(".x");
         let layers = format!("/opt/nodejs/node{version}/node_modules:/opt/nodejs/node_modules");
-        return Some(("NODE_PATH", format!("{layers}:/var/runtime/node_modules:/var/runtime:/var/task")));
+        return vec![("NODE_PATH", format!("{layers}:/var/runtime/node_modules:/var/runtime:/var/task"))];
     }
-    runtime.starts_with("python").then(|| ("PYTHONPATH", "/var/runtime".to_owned()))
+    if let Some(version) = runtime.strip_prefix("python") {
+        let layers = format!("/opt/python/lib/python{version}/site-packages:/opt/python:");
+        return vec![("PYTHONPATH", format!("{}/var/runtime", if in_image { &layers } else { "" }))];
+    }
+    if let Some(version) = runtime.strip_prefix("ruby") {
+        let gems = format!("/var/task/vendor/bundle/ruby/{version}.0:/opt/ruby/gems/{version}.0");
+        return vec![("GEM_PATH", gems), ("RUBYLIB", "/var/task:/opt/ruby/lib".to_owned())];
+    }
+    Vec::new()
 }

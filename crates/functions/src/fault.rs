@@ -17,6 +17,8 @@ pub(crate) enum Fault {
     InitTimeout(Duration),
     /// Its program could not be run.
     Entrypoint(String),
+    /// It cannot be started where it is to start.
+    WorkingDirectory(String),
     /// Its answer is over this many bytes.
     ResponseTooLarge(usize),
     /// Its answer broke off.
@@ -37,6 +39,7 @@ impl Fault {
             Fault::Timeout(_) | Fault::InitTimeout(_) => "Sandbox.Timedout",
             Fault::Exit(_) => "Runtime.ExitError",
             Fault::Entrypoint(_) => "Runtime.InvalidEntrypoint",
+            Fault::WorkingDirectory(_) => "Runtime.InvalidWorkingDir",
             Fault::ResponseTooLarge(_) => "Function.ResponseSizeTooLarge",
             Fault::Truncated => "Runtime.TruncatedResponse",
             Fault::Extension { kind, .. } => kind,
@@ -61,7 +64,7 @@ impl Fault {
                 format!("Runtime exited with error: {}", exit_words(exit))
             }
             Fault::Exit(_) => "Runtime exited without providing a reason".to_owned(),
-            Fault::Entrypoint(reason) => reason.clone(),
+            Fault::Entrypoint(reason) | Fault::WorkingDirectory(reason) => reason.clone(),
             Fault::ResponseTooLarge(limit) => {
                 format!("Response payload size exceeded maximum allowed payload size ({limit} bytes).")
             }

@@ -1,9 +1,11 @@
 //! `Functions`, what callers hold. Owns the wiring of definitions, pools, code and logs; called by the doors.
 
 mod follow;
+mod images;
 mod stream;
 
 pub use follow::{Watched, layer_resource, resource};
+pub use images::AddRuntimeError;
 
 use crate::Sandboxes;
 use crate::catalog::{Catalog, Function};
@@ -13,6 +15,7 @@ use crate::definition::object_name;
 use crate::detached::Detached;
 use crate::door::Aws;
 use crate::events::{EVENT_BYTES_MAX, EventConfig, Events};
+use crate::images::Images;
 use crate::instance::{Answer, Caller, InitFailure, Instance, Metered, Reply, Unstarted, Work};
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 use crate::journal::TAIL_BYTES;
@@ -23,7 +26,7 @@ use crate::metering::Metering;
 use crate::pool::Pool;
 use crate::preboot::Stock;
 use crate::report::{self, Report, Status};
-use crate::runtimes::{RuntimeError, Runtimes};
+use crate::runtimes::{RuntimeError, RuntimeImages, Runtimes};
 use crate::stages::Stage;
 use crate::throttle::{Throttle, ThrottleReason};
 use crate::trace;
@@ -45,7 +48,9 @@ pub struct Config {
     pub client: client::kube::Client,
     /// Where sandboxes come from: the machine's `sandbox::Host`.
     pub host: Arc<dyn Sandboxes>,
-    /// Owns `code/`, `logs/`, `meter/` and `runtimes/` below it.
+    /// Where images come from.
+    pub images: Arc<sandbox::image::Store>,
+    /// Owns `code/`, `logs/`, `meter/`, `runtimes/` and `runtime-images.json` below it.
     pub dir: PathBuf,
     /// How long an idle instance is kept.
     pub keep_alive: Duration,
@@ -112,6 +117,8 @@ impl Functions {
             host: config.host,
             codes: Codes::open(config.dir.join("code"))?,
             runtimes: Runtimes::open(config.dir.join("runtimes"), config.interpreter_dirs)?,
+            images: Images::new(config.images),
+            runtime_images: RuntimeImages::open(config.dir.join("runtime-images.json"))?,
             logs: Logs::open(config.dir.join("logs"))?,
             metering: Metering::new(meter::Meter::open(&config.dir.join("meter"))?),
             aws: config.aws,
@@ -264,6 +271,9 @@ impl Functions {
 
     /// Whether functions of this runtime can run here; looks for the interpreter the first time.
     pub async fn check_runtime(&self, runtime: &str) -> Result<(), RuntimeError> {
+        if self.machine.runtime_images.digest(runtime).is_some() {
+            return Ok(());
+        }
         let (machine, name) = (self.machine.clone(), runtime.to_owned());
         let found = tokio::task::spawn_blocking(move || machine.runtimes.find(&name).map(drop)).await;
         found.unwrap_or_else(|_| Err(RuntimeError::Unknown(runtime.to_owned())))

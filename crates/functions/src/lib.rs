@@ -16,7 +16,8 @@
 //!    ├─ Stock        booted runtimes that wait for a function
 //!    ├─ Events       asynchronous invocations: a durable queue for each function, retries, destinations
 //!    ├─ Codes        zip archives, unpacked once, by content
-//!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them
+//!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them, others in images
+//!    ├─ Images       what functions of package type Image are, kept by digest
 //!    ├─ Logs         START, END, REPORT and all that functions print
 //!    └─ Meter        what each invocation took (room `meter`)
 //! ```
@@ -33,6 +34,7 @@ mod events;
 mod extensions;
 mod fault;
 mod functions;
+mod images;
 mod instance;
 mod invocation;
 mod journal;
@@ -45,6 +47,7 @@ mod metering;
 mod pace;
 mod pool;
 mod preboot;
+mod program;
 mod report;
 mod role;
 mod runtime_api;
@@ -58,11 +61,12 @@ mod trace;
 mod web;
 
 pub use code::{Code, CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
-pub use definition::{Definition, object_name};
+pub use definition::{Definition, FunctionImage, ImageConfig, object_name};
 pub use door::{Aws, Door};
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use events::{Backlog, DeliveryError, Destination, EVENT_BYTES_MAX, EventConfig, Parcel, Retries};
-pub use functions::{Config, FunctionUrl, Functions, Watched, layer_resource, resource};
+pub use functions::{AddRuntimeError, Config, FunctionUrl, Functions, Watched, layer_resource, resource};
+pub use images::{ImageError, TakenImage};
 pub use invocation::{FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 pub use logging::{Format as LogFormat, Level as LogLevel, Logging};
 pub use logs::{
@@ -71,7 +75,7 @@ pub use logs::{
 };
 pub use metering::FunctionNow;
 pub use role::{DEFAULT_ROLE, iam_id, role_name};
-pub use runtimes::{RUNTIMES, RuntimeError};
+pub use runtimes::{RUNTIMES, RuntimeError, RuntimeImage};
 pub use sandboxes::{Program, Running, Sandbox, Sandboxes, Spec, StartError};
 pub use stages::Stage;
 pub use streaming::{Completion, ResponseBody, STREAM_BYTES_MAX, StreamedOutcome};

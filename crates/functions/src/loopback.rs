@@ -68,6 +68,14 @@ pub fn no_aws() -> Aws {
     Aws { keys, door: Arc::new(NoDoor), session: Duration::from_secs(3600) }
 }
 
+/// An image store in this directory, empty.
+///
+/// # Panics
+/// When it cannot be made.
+pub fn images(dir: &std::path::Path) -> Arc<sandbox::image::Store> {
+    Arc::new(sandbox::image::Store::open(&dir.join("images")).expect("an image store"))
+}
+
 impl Sandboxes for Loopback {
     fn start(&self, spec: Spec) -> BoxFuture<'_, Result<Arc<dyn Sandbox>, StartError>> {
         Box::pin(async move {
@@ -86,7 +94,7 @@ impl Loopback {
         let door_port = door.local_addr().map_err(broken)?.port();
         let opt = spec.layers.as_ref().map(|layers| layers.to_string_lossy().into_owned());
         let paths = Paths {
-            task: spec.task.to_string_lossy().into_owned(),
+            task: spec.task.clone().unwrap_or_default().to_string_lossy().into_owned(),
             runtime: spec.runtime.to_string_lossy().into_owned(),
             opt: opt.unwrap_or_else(|| "/opt".to_owned()),
             api: (format!("127.0.0.1:{}", spec.api_port), format!("127.0.0.1:{port}")),

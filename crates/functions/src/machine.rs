@@ -2,10 +2,11 @@
 
 use crate::code::Codes;
 use crate::door::Aws;
+use crate::images::Images;
 use crate::logs::Logs;
 use crate::metering::Metering;
 use crate::preboot::Stock;
-use crate::runtimes::Runtimes;
+use crate::runtimes::{RuntimeImages, Runtimes};
 use crate::sandboxes::Sandboxes;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub(crate) struct Machine {
     pub(crate) host: Arc<dyn Sandboxes>,
     pub(crate) codes: Codes,
     pub(crate) runtimes: Runtimes,
+    pub(crate) images: Images,
+    pub(crate) runtime_images: RuntimeImages,
     pub(crate) logs: Logs,
     pub(crate) metering: Metering,
     pub(crate) aws: Aws,

@@ -1,9 +1,14 @@
 //! What may run here: `provided.*` anywhere, Node and Python where the host has the interpreter that the runtime's name
-//! promises. Owns `runtimes/` below the room's directory, where it writes its bootstraps; called when a function is
+//! promises, and everything in the image that the runtime was given. Owns `runtimes/` below the room's directory, where it writes its bootstraps; called when a function is
 //! created and when an instance starts.
 
+mod images;
 mod probe;
 
+pub use images::RuntimeImage;
+pub(crate) use images::RuntimeImages;
+
+use crate::images::ImageRoot;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +25,16 @@ pub const RUNTIMES: &[&str] = &[
     "python3.12",
     "python3.13",
     "python3.14",
+    "java8.al2",
+    "java11",
+    "java17",
+    "java21",
+    "java25",
+    "dotnet8",
+    "dotnet10",
+    "ruby3.2",
+    "ruby3.3",
+    "ruby3.4",
 ];
 
 const NODE_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.cjs");
@@ -43,7 +58,8 @@ pub enum RuntimeError {
     Unknown(String),
     /// The host lacks the interpreter.
     #[error(
-        "Runtime {runtime} needs {needs}, and this machine has {found}. Install it, or use another runtime"
+        "Runtime {runtime} needs {needs}, and this machine has {found}. Install it, or give the runtime an image that \
+         has it: `dory runtime add {runtime} IMAGE`"
     )]
     Missing {
         /// Such as `python3.14`.
@@ -53,6 +69,12 @@ pub enum RuntimeError {
         /// What was found instead.
         found: String,
     },
+    /// It only runs in an image, and has none.
+    #[error(
+        "Runtime {0} runs in an image here, and has none. Give it one that holds the interpreter and its runtime \
+         interface client: `dory runtime add {0} IMAGE`"
+    )]
+    NoImage(String),
 }
 
 /// How to run functions of one runtime.
@@ -66,6 +88,31 @@ pub(crate) struct Program {
     pub(crate) prefixes: Vec<PathBuf>,
     /// `AWS_EXECUTION_ENV`; runtimes that bring their own program get none.
     pub(crate) execution_env: Option<String>,
+    /// Where it starts.
+    pub(crate) cwd: String,
+    /// The image that is its root file system; else the programs of the host are.
+    pub(crate) image: Option<Arc<ImageRoot>>,
+    /// `_HANDLER`, where it is not the function's handler.
+    pub(crate) handler: Option<String>,
+}
+
+impl Program {
+    /// Without a command yet.
+    pub(crate) fn in_image(root: Arc<ImageRoot>) -> Program {
+        Program { image: Some(root), ..Program::on_host(Vec::new()) }
+    }
+
+    fn on_host(argv: Vec<String>) -> Program {
+        Program {
+            argv,
+            waiting: None,
+            prefixes: Vec::new(),
+            execution_env: None,
+            cwd: "/var/task".to_owned(),
+            image: None,
+            handler: None,
+        }
+    }
 }
 
 /// An interpreter family, by what the runtime's name begins with.
@@ -121,12 +168,10 @@ impl Runtimes {
             return Err(RuntimeError::Unknown(runtime.to_owned()));
         }
         let Some((language, version)) = language_of(runtime) else {
-            return Ok(Program {
-                argv: vec!["/var/task/bootstrap".to_owned()],
-                waiting: None,
-                prefixes: Vec::new(),
-                execution_env: None,
-            });
+            return match runtime.starts_with("provided") {
+                true => Ok(Program::on_host(vec!["/var/task/bootstrap".to_owned()])),
+                false => Err(RuntimeError::NoImage(runtime.to_owned())),
+            };
         };
         let interpreter =
             probe::find(language, version, &self.search).map_err(|found| RuntimeError::Missing {
@@ -151,10 +196,10 @@ impl Runtimes {
         let compiled =
             (language == Language::Python).then(|| self.compile(&interpreter.path, version)).flatten();
         Ok(Program {
-            argv: command(&compiled.unwrap_or_else(|| format!("bootstrap.{extension}"))),
             waiting: Some(command(&format!("waiting.{extension}"))),
             prefixes: interpreter.prefixes,
             execution_env: Some(format!("AWS_Lambda_{runtime}")),
+            ..Program::on_host(command(&compiled.unwrap_or_else(|| format!("bootstrap.{extension}"))))
         })
     }
 
@@ -210,12 +255,14 @@ mod tests {
             Runtimes::open(dir.path().join("runtimes"), vec![dir.path().to_owned()]).expect("runtimes");
         let refuse = |name: &str| runtimes.find(name).expect_err("refused").to_string();
         assert!(
-            refuse("java21")
-                .starts_with("Runtime java21 is not supported by dory. Supported: provided.al2023, ")
+            refuse("java7")
+                .starts_with("Runtime java7 is not supported by dory. Supported: provided.al2023, ")
         );
+        assert!(refuse("java21").ends_with("`dory runtime add java21 IMAGE`"));
         assert_eq!(
             refuse("python3.14"),
-            "Runtime python3.14 needs Python 3.14, and this machine has none. Install it, or use another runtime"
+            "Runtime python3.14 needs Python 3.14, and this machine has none. Install it, or give the runtime an image \
+             that has it: `dory runtime add python3.14 IMAGE`"
         );
         assert_eq!(runtimes.find("provided.al2").expect("anywhere").argv, ["/var/task/bootstrap"]);
     }

@@ -90,9 +90,13 @@ pub struct Spec {
     pub unassigned: bool,
     /// Started without a program: what runs is what [`Sandbox::run`] starts.
     pub held: bool,
-    /// Where the code is, mounted read-only at `/var/task`, the working directory.
-    pub task: PathBuf,
-    /// Where the bootstraps are, mounted read-only at `/var/runtime`.
+    /// Where it starts.
+    pub cwd: String,
+    /// The layers of the image that is its root file system, lowest first; else the programs of the host are.
+    pub image: Option<Vec<PathBuf>>,
+    /// Where the code is, mounted read-only at `/var/task`. An image may bring its own.
+    pub task: Option<PathBuf>,
+    /// Where the bootstraps are, mounted read-only at `/var/runtime`; not in an image.
     pub runtime: PathBuf,
     /// Where the layers are, mounted read-only at `/opt`.
     pub layers: Option<PathBuf>,
@@ -116,6 +120,9 @@ pub enum StartError {
     /// The program is not there or may not be executed.
     #[error("{0}")]
     Entrypoint(String),
+    /// The working directory is not there or may not be entered.
+    #[error("{0}")]
+    WorkingDirectory(String),
     /// The machine refused.
     #[error("{0}")]
     Machine(String),
@@ -124,19 +131,31 @@ pub enum StartError {
 impl Sandboxes for sandbox::Host {
     fn start(&self, spec: Spec) -> BoxFuture<'_, Result<Arc<dyn Sandbox>, StartError>> {
         Box::pin(async move {
-            let program = spec.argv.first().cloned().unwrap_or_default();
+            let (program, cwd) = (spec.argv.first().cloned().unwrap_or_default(), spec.cwd.clone());
             match self.start_instance(instance_spec(spec)).await {
                 Ok(instance) => Ok(Arc::new(instance) as Arc<dyn Sandbox>),
-                Err(error) => Err(start_error(&program, &error)),
+                Err(error) => Err(start_error(&program, &cwd, &error)),
             }
         })
     }
 }
 
 /// A program that cannot be run is the function's fault, and told as Lambda tells it; the rest is the machine's.
-fn start_error(program: &str, error: &sandbox::Error) -> StartError {
+fn start_error(program: &str, cwd: &str, error: &sandbox::Error) -> StartError {
+    // A name without a slash is looked up, and told as Go tells what it did not find.
+    let name = !program.contains('/');
     let reason = match error {
         sandbox::Error::Start(start) => match start.kind {
+            StartErrorKind::WorkingDirectory => {
+                let denied = start.message.ends_with("permission denied");
+                let reason = if denied { "permission denied" } else { "no such file or directory" };
+                return StartError::WorkingDirectory(format!("chdir {cwd}: {reason}"));
+            }
+            StartErrorKind::NotFound if name => {
+                return StartError::Entrypoint(format!(
+                    "exec: \"{program}\": executable file not found in $PATH"
+                ));
+            }
             StartErrorKind::NotFound => "no such file or directory",
             StartErrorKind::PermissionDenied => "permission denied",
             StartErrorKind::ExecFormat => "exec format error",
@@ -157,14 +176,20 @@ fn cpu_millis(memory_bytes: u64) -> u64 {
 
 fn instance_spec(spec: Spec) -> InstanceSpec {
     let mut mounts = if spec.unassigned { Vec::new() } else { function_mounts(&spec) };
-    mounts.push(Mount::bind(spec.runtime, "/var/runtime", true));
+    if spec.image.is_none() {
+        mounts.push(Mount::bind(spec.runtime, "/var/runtime", true));
+    }
+    let root = match spec.image {
+        Some(layers) => Root::Layers(layers),
+        None => Root::Host { prefixes: spec.prefixes },
+    };
     InstanceSpec {
         id: spec.id,
         argv: spec.argv,
         env: spec.env,
-        cwd: "/var/task".to_owned(),
+        cwd: spec.cwd,
         mounts,
-        root: Root::Host { prefixes: spec.prefixes },
+        root,
         memory_bytes: spec.memory_bytes,
         cpu_millis: Some(cpu_millis(spec.memory_bytes)),
         pids_max: Some(PIDS_MAX),
@@ -181,7 +206,8 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
 /// What makes a sandbox one function's.
 fn function_mounts(spec: &Spec) -> Vec<Mount> {
     let layers = spec.layers.iter().flat_map(|layers| layer_mounts(layers, &spec.prefixes));
-    [Mount::bind(&spec.task, "/var/task", true)].into_iter().chain(layers).collect()
+    let task = spec.task.iter().map(|task| Mount::bind(task, "/var/task", true));
+    task.chain(layers).collect()
 }
 
 /// The layers at `/opt`. An interpreter that the host keeps below `/opt` must stay in sight there: then each entry of
@@ -228,9 +254,10 @@ impl Sandbox for Instance {
         Box::pin(async move {
             let name = program.argv.first().cloned().unwrap_or_default();
             let Program { argv, env, cwd } = program;
+            let at = cwd.clone();
             match Instance::run(self, ProgramSpec { argv, env, cwd }).await {
                 Ok(running) => Ok(Arc::new(running) as Arc<dyn Running>),
-                Err(error) => Err(start_error(&name, &error)),
+                Err(error) => Err(start_error(&name, &at, &error)),
             }
         })
     }

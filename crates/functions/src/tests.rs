@@ -46,6 +46,7 @@ impl Room {
         let functions = Functions::start(Config {
             client: client.clone(),
             host: host.clone(),
+            images: crate::loopback::images(dir.path()),
             dir: dir.path().to_owned(),
             keep_alive,
             prebooted: 0,

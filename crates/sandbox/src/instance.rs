@@ -1,5 +1,6 @@
 //! A function instance as dory sees it, and the spawner that they all come from.
 mod connect;
+mod identity;
 mod memory;
 mod program;
 mod spawner;

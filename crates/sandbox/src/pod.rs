@@ -182,7 +182,14 @@ fn discard(layers: Vec<PathBuf>) {
 
 /// Fills in what the image says where the specification is silent, and finds the layers.
 fn complete(shared: &Shared, mut spec: ContainerSpec) -> Result<(ContainerSpec, Vec<PathBuf>), Error> {
-    let Root::Image(name) = &spec.root else { return Ok((spec, Vec::new())) };
+    let name = match &spec.root {
+        Root::Image(name) => name,
+        Root::Layers(layers) => {
+            let layers = std::iter::once(shared.places()).chain(layers.iter().cloned()).collect();
+            return Ok((spec, layers));
+        }
+        Root::Dir(_) | Root::Host { .. } => return Ok((spec, Vec::new())),
+    };
     let image = shared.settings.images.resolve(name).map_err(|error| Error::Image(name.clone(), error))?;
     let config = image.config;
     if spec.argv.is_empty() {

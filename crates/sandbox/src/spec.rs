@@ -40,8 +40,11 @@ pub struct PodSpec {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Root {
-    /// The layers of an image in the store, by name, tag or id, with a private writable layer on top.
+    /// The layers of an image in the store, by name, tag or id, with a private writable layer on top; function instances
+    /// have none.
     Image(String),
+    /// Unpacked layers of an image, lowest first; as for [`Root::Image`].
+    Layers(Vec<PathBuf>),
     /// A directory, written to in place unless the root is read-only.
     Dir(PathBuf),
     /// The host's programs and libraries, read-only, in an otherwise private, empty root; for function instances.

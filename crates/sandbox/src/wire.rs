@@ -81,8 +81,6 @@ pub(crate) struct InstanceOrder {
     pub(crate) layers: Option<Vec<PathBuf>>,
     /// A directory as root.
     pub(crate) dir: Option<PathBuf>,
-    /// Where an image's private layer goes; removed by dory.
-    pub(crate) private: Option<PathBuf>,
     pub(crate) order: Order,
 }
 

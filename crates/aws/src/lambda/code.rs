@@ -38,10 +38,8 @@ pub(crate) async fn store(door: &Door, members: &Map<String, Value>) -> Result<V
             ));
         }
     }
-    for image in ["ImageUri", "SourceKMSKeyArn"] {
-        if members.get(image).is_some_and(|value| !value.is_null()) {
-            return Err(Fault::unsupported(image));
-        }
+    if members.get("SourceKMSKeyArn").is_some_and(|value| !value.is_null()) {
+        return Err(Fault::unsupported("SourceKMSKeyArn"));
     }
     let Some(text) = string(members, "ZipFile")? else {
         return Err(Fault::invalid_parameter("Please provide a source for function code."));

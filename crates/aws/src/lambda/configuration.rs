@@ -1,5 +1,6 @@
 //! What AWS clients see of a function object: `FunctionConfiguration` and what goes around it. Pure.
 
+use super::image;
 use super::settings::ARCHITECTURE;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -71,6 +72,15 @@ pub(crate) fn base64_of_hex(hex: &str) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
+/// `CodeSha256`: of an archive its digest in base64, of an image its digest as it is.
+pub(crate) fn code_sha256(object: &Value) -> String {
+    let spec = &object["spec"];
+    match image::is_image(object) {
+        true => image::sha256(spec).to_owned(),
+        false => base64_of_hex(spec["code"]["sha256"].as_str().unwrap_or_default()),
+    }
+}
+
 /// `FunctionConfiguration` of the service model. Functions can be invoked as soon as they are written, so they are
 /// `Active` in the first answer and no client ever waits.
 pub(crate) fn configuration(object: &Value, region: &str, account_id: &str) -> Value {
@@ -84,15 +94,20 @@ pub(crate) fn configuration(object: &Value, region: &str, account_id: &str) -> V
     set("FunctionName", json!(name));
     let (arn, version) = (arn(region, account_id, name), spec["version"].as_str());
     set("FunctionArn", json!(version.map_or(arn.clone(), |version| format!("{arn}:{version}"))));
-    set("Runtime", spec["runtime"].clone());
+    let is_image = image::is_image(object);
+    if !is_image {
+        set("Runtime", spec["runtime"].clone());
+        set("Handler", json!(spec["handler"].as_str().unwrap_or_default()));
+    } else if let Some(config) = image::shown_config(spec) {
+        set("ImageConfigResponse", config);
+    }
     set("Role", json!(spec["role"].as_str().unwrap_or_default()));
-    set("Handler", json!(spec["handler"].as_str().unwrap_or_default()));
     set("CodeSize", json!(spec["code"]["size"].as_u64().unwrap_or(0)));
     set("Description", json!(spec["description"].as_str().unwrap_or_default()));
     set("Timeout", json!(number("timeoutSeconds", 3)));
     set("MemorySize", json!(number("memoryMB", 128)));
     set("LastModified", json!(last_modified(object)));
-    set("CodeSha256", json!(base64_of_hex(spec["code"]["sha256"].as_str().unwrap_or_default())));
+    set("CodeSha256", json!(code_sha256(object)));
     set("Version", json!(version.unwrap_or("$LATEST")));
     if let Some(variables) = spec["environment"].as_object().filter(|variables| !variables.is_empty()) {
         set("Environment", json!({ "Variables": variables }));
@@ -108,7 +123,7 @@ pub(crate) fn configuration(object: &Value, region: &str, account_id: &str) -> V
     set("RevisionId", json!(revision_id(object)));
     set("State", json!("Active"));
     set("LastUpdateStatus", json!("Successful"));
-    set("PackageType", json!("Zip"));
+    set("PackageType", json!(if is_image { "Image" } else { "Zip" }));
     set("Architectures", spec["architectures"].as_array().map_or(json!([ARCHITECTURE]), |all| json!(all)));
     set("EphemeralStorage", json!({ "Size": number("ephemeralStorageMB", 512) }));
     set("SnapStart", json!({ "ApplyOn": "None", "OptimizationStatus": "Off" }));

@@ -1,7 +1,9 @@
 //! `CreateFunction`.
 
 use super::version::{self, Wanted};
-use super::{boolean, code, configuration_reply, input, layer, missing, required, settings, string, tags};
+use super::{
+    boolean, code, configuration_reply, image, input, layer, missing, required, settings, string, tags,
+};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::Reply;
@@ -20,13 +22,13 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
     required(&input, "Role")?;
     let members = input.get("Code").and_then(Value::as_object).ok_or_else(|| missing("Code"))?;
     let publish = boolean(&input, "Publish")?;
-    if string(&input, "PackageType")?.is_some_and(|kind| kind != "Zip") {
-        return Err(Fault::unsupported("PackageType Image"));
-    }
+    let is_image = string(&input, "PackageType")? == Some("Image");
     let mut spec = Map::new();
     settings::apply(&input, KNOWN, &mut spec)?;
+    image::check_settings(is_image, &spec)?;
+    image::check_new(is_image, members)?;
     for (member, field) in [("Runtime", "runtime"), ("Handler", "handler")] {
-        if !spec.contains_key(field) {
+        if !is_image && !spec.contains_key(field) {
             return Err(Fault::invalid_parameter(format!(
                 "Runtime and Handler are mandatory parameters for functions created with deployment packages. \
                  {member} is missing."
@@ -36,8 +38,13 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
     check_runtime(door, &spec).await?;
     check_role(door, &spec, &name.name).await?;
     check_dead_letter(door, &spec)?;
-    spec.insert("packageType".to_owned(), json!("Zip"));
-    spec.insert("code".to_owned(), code::store(door, members).await?);
+    if is_image {
+        spec.insert("packageType".to_owned(), json!("Image"));
+        spec.insert("image".to_owned(), image::store(door, members).await?);
+    } else {
+        spec.insert("packageType".to_owned(), json!("Zip"));
+        spec.insert("code".to_owned(), code::store(door, members).await?);
+    }
     layer::resolve(door, &mut spec, &Value::Null).await?;
     if let Some(wanted) = input.get("Tags").and_then(Value::as_object).filter(|tags| !tags.is_empty()) {
         tags::check(wanted)?;

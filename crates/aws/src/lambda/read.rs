@@ -2,7 +2,7 @@
 
 use super::name::Name;
 use super::page::Page;
-use super::{code, configuration, tags, version};
+use super::{code, configuration, image, tags, version};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 pub(crate) async fn get_function(door: &Door, name: &Name) -> Result<Reply, Fault> {
     let (object, configuration) = shown(door, name).await?;
     let sha256 = object["spec"]["code"]["sha256"].as_str().unwrap_or_default();
-    let mut answer = json!({
-        "Configuration": configuration,
-        "Code": { "RepositoryType": "S3", "Location": code::location(door, sha256)? },
-    });
+    let code = match image::is_image(&object) {
+        true => image::location(&object["spec"]),
+        false => json!({ "RepositoryType": "S3", "Location": code::location(door, sha256)? }),
+    };
+    let mut answer = json!({ "Configuration": configuration, "Code": code });
     let tags = tags::of(&object);
     if !tags.is_empty() {
         answer["Tags"] = json!(tags);

@@ -25,6 +25,7 @@ const SETTINGS: &[Setting] = &[
     ("Architectures", architectures),
     ("TracingConfig", tracing),
     ("Layers", layers),
+    ("ImageConfig", super::image::config),
     ("DeadLetterConfig", dead_letter),
 ];
 
@@ -35,7 +36,6 @@ const NEUTRAL: &[Neutral] = &[
     ("VpcConfig", |value| all_empty(value)),
     ("KMSKeyArn", |value| value == ""),
     ("FileSystemConfigs", |value| all_empty(value)),
-    ("ImageConfig", |value| all_empty(value)),
     ("CodeSigningConfigArn", |value| value == ""),
     ("SnapStart", |value| value["ApplyOn"] == "None"),
     ("CapacityProviderConfig", |value| all_empty(value)),
@@ -296,8 +296,8 @@ mod tests {
         assert!(refuse(json!({"Timeout": 901})).contains("less than or equal to 900"));
         assert!(refuse(json!({"Role": "me"})).contains("Value 'me' at 'role' failed to satisfy constraint"));
         assert!(
-            refuse(json!({"Runtime": "java21"}))
-                .starts_with("InvalidParameterValueException: Value java21 at 'runtime'")
+            refuse(json!({"Runtime": "java7"}))
+                .starts_with("InvalidParameterValueException: Value java7 at 'runtime'")
         );
         assert!(refuse(json!({"Environment": {"Variables": {"AWS_REGION": "x"}}})).contains("reserved keys"));
         assert!(

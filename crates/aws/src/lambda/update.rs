@@ -4,7 +4,7 @@ use super::create::{check_dead_letter, check_role, check_runtime};
 use super::name::Name;
 use super::object::check_revision;
 use super::version::{self, Wanted};
-use super::{boolean, code, configuration_reply, input, layer, settings, string};
+use super::{boolean, code, configuration_reply, image, input, layer, settings, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
@@ -32,7 +32,12 @@ pub(crate) async fn update_function_code(door: &Door, call: &Call, name: &Name) 
     check_revision(&before, revision)?;
     let mut wanted = Map::new();
     settings::apply(&input, CODE_MEMBERS, &mut wanted)?;
-    wanted.insert("code".to_owned(), code::store(door, &input).await?);
+    let is_image = image::is_image(&before);
+    image::check_update(is_image, &input)?;
+    match is_image {
+        true => wanted.insert("image".to_owned(), image::store(door, &input).await?),
+        false => wanted.insert("code".to_owned(), code::store(door, &input).await?),
+    };
     layer::resolve(door, &mut wanted, &before).await?;
     if boolean(&input, "DryRun")? {
         let mut shown = before;
@@ -64,6 +69,7 @@ pub(crate) async fn update_function_configuration(
     settings::apply(&input, &["FunctionName", "RevisionId"], &mut wanted)?;
     let before = door.find(name).await?;
     check_revision(&before, revision)?;
+    image::check_settings(image::is_image(&before), &wanted)?;
     check_runtime(door, &wanted).await?;
     check_role(door, &wanted, &name.name).await?;
     layer::resolve(door, &mut wanted, &before).await?;

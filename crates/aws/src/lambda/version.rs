@@ -1,7 +1,7 @@
 //! Published versions: `PublishVersion`, `ListVersionsByFunction`, and the deletion of one. A version is an object of its
 //! own, `<function>.<number>`, which belongs to the function's object and goes with it.
 
-use super::configuration::{self, annotation, base64_of_hex, configuration};
+use super::configuration::{self, annotation, code_sha256, configuration};
 use super::name::Name;
 use super::object::{annotate, check_revision, version_key};
 use super::page::Page;
@@ -93,7 +93,7 @@ fn function_key(name: &Name) -> Key {
 }
 
 fn check_code(function: &Value, wanted: Option<&str>) -> Result<(), Fault> {
-    let current = base64_of_hex(function["spec"]["code"]["sha256"].as_str().unwrap_or_default());
+    let current = code_sha256(function);
     match wanted {
         Some(wanted) if wanted != current => Err(Fault::invalid_parameter(format!(
             "CodeSHA256 ({wanted}) is different from current CodeSHA256 in $LATEST ({current}). Please try again with \

@@ -34,6 +34,12 @@ pub enum Error {
         /// The names.
         names: Vec<String>,
     },
+    /// Functions were made from the image.
+    #[error("image {id} has no name any more and is kept for functions: it goes with the last of them")]
+    Kept {
+        /// The id.
+        id: String,
+    },
     /// Some process runs on the image.
     #[error("image {name} is in use by process {pid}: stop its container first")]
     InUse {

@@ -23,6 +23,9 @@ pub(crate) const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// Where this store notes that an image came from its registry, and was not made or loaded here.
 pub(crate) const PULLED: &str = "dev.dory.image.pulled";
 
+/// Marks an entry without a name: an image that is kept for its digest.
+pub(crate) const KEPT: &str = "dev.dory.image.kept";
+
 /// Where this store notes when an image came, in RFC 3339.
 pub(crate) const ADDED: &str = "dev.dory.image.added";
 

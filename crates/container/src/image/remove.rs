@@ -8,6 +8,7 @@ use super::Removed;
 use super::digest::Digest;
 use super::error::Error;
 use super::find::find;
+use super::keep::is_kept;
 use super::layout::{Layout, Writing};
 use super::mounted::in_use;
 use super::name::Name;
@@ -16,7 +17,12 @@ use super::oci::{Descriptor, ImageConfig, Index, Manifest, REF_NAME};
 pub(crate) fn remove(layout: &Layout, text: &str) -> Result<Removed, Error> {
     let writing = layout.write()?;
     let mut index = layout.index()?;
-    let found = find(layout, &index, text)?;
+    let mut found = find(layout, &index, text)?;
+    let kept = index.manifests.iter().any(|other| is_kept(other) && other.digest == found[0].digest);
+    found.retain(|descriptor| !is_kept(descriptor));
+    if found.is_empty() {
+        return Err(Error::Kept { id: text.to_owned() });
+    }
     let names: Vec<String> = found.iter().map(|descriptor| familiar(descriptor)).collect();
     if names.len() > 1 {
         return Err(Error::SeveralNames { id: text.to_owned(), names });
@@ -31,7 +37,7 @@ pub(crate) fn remove(layout: &Layout, text: &str) -> Result<Removed, Error> {
     }
     writing.put_index(&index)?;
     let removed = collect(&writing, layout, &index)?;
-    Ok(Removed { names, ..removed })
+    Ok(Removed { names, kept, ..removed })
 }
 
 pub(crate) fn familiar(descriptor: &Descriptor) -> String {

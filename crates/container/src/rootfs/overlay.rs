@@ -1,4 +1,4 @@
-//! Layers of an image under a private writable one. Layers appear by path in `/proc/<pid>/mountinfo`: that is how the
+//! Layers of an image, under a private writable one where something is to be written. Layers appear by path in `/proc/<pid>/mountinfo`: that is how the
 //! image store knows that they are in use.
 use crate::mount::Tree;
 use rustix::fs::{Mode, OFlags};
@@ -9,28 +9,38 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Mounts `lower` (lowest first) under a fresh layer in `private`. `volatile` everywhere: no sync of the whole host
-/// disk when the container goes; its layer is thrown away then anyway.
-pub(super) fn mount(lower: &[PathBuf], private: &Path, mountpoint: &Path) -> io::Result<()> {
-    let (upper, work) = (private.join("upper"), private.join("work"));
-    std::fs::create_dir_all(&upper)?;
-    std::fs::create_dir_all(&work)?;
-    match one_by_one(lower, &upper, &work, mountpoint) {
-        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => at_once(lower, &upper, &work, mountpoint),
+/// The two directories of a writable layer.
+struct Writable {
+    upper: PathBuf,
+    work: PathBuf,
+}
+
+/// Mounts `lower` (lowest first), read-only or under a fresh layer in `private`. `volatile` everywhere: no sync of the
+/// whole host disk when the container goes; its layer is thrown away then anyway.
+pub(super) fn mount(lower: &[PathBuf], private: Option<&Path>, mountpoint: &Path) -> io::Result<()> {
+    let writable = private.map(|dir| Writable { upper: dir.join("upper"), work: dir.join("work") });
+    if let Some(Writable { upper, work }) = &writable {
+        std::fs::create_dir_all(upper)?;
+        std::fs::create_dir_all(work)?;
+    }
+    match one_by_one(lower, writable.as_ref(), mountpoint) {
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => at_once(lower, writable.as_ref(), mountpoint),
         other => other,
     }
 }
 
 /// Names one layer after the other (Linux 6.8): any number, any path.
-fn one_by_one(lower: &[PathBuf], upper: &Path, work: &Path, mountpoint: &Path) -> io::Result<()> {
+fn one_by_one(lower: &[PathBuf], writable: Option<&Writable>, mountpoint: &Path) -> io::Result<()> {
     use rustix::mount::{fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen};
     let fs = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     for layer in lower.iter().rev() {
         fsconfig_set_string(fs.as_fd(), "lowerdir+", layer)?;
     }
-    fsconfig_set_string(fs.as_fd(), "upperdir", upper)?;
-    fsconfig_set_string(fs.as_fd(), "workdir", work)?;
-    fsconfig_set_flag(fs.as_fd(), "volatile")?;
+    if let Some(Writable { upper, work }) = writable {
+        fsconfig_set_string(fs.as_fd(), "upperdir", upper)?;
+        fsconfig_set_string(fs.as_fd(), "workdir", work)?;
+        fsconfig_set_flag(fs.as_fd(), "volatile")?;
+    }
     fsconfig_create(fs.as_fd())?;
     let tree = fsmount(fs.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
     let place = rustix::fs::open(mountpoint, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
@@ -38,18 +48,23 @@ fn one_by_one(lower: &[PathBuf], upper: &Path, work: &Path, mountpoint: &Path) -
 }
 
 /// Names all layers in one string, which the kernel limits to a page: relative to the directory they share.
-fn at_once(lower: &[PathBuf], upper: &Path, work: &Path, mountpoint: &Path) -> io::Result<()> {
+fn at_once(lower: &[PathBuf], writable: Option<&Writable>, mountpoint: &Path) -> io::Result<()> {
     let shared = shared_directory(lower);
     rustix::process::chdir(&shared)?;
     let relative = |layer: &PathBuf| escape(layer.strip_prefix(&shared).unwrap_or(layer));
     let lower = lower.iter().rev().map(relative).collect::<Vec<_>>().join(&b':');
-    let mut options = [b"lowerdir=", lower.as_slice(), b",upperdir=", &escape(upper)].concat();
-    options.extend([b",workdir=", escape(work).as_slice()].concat());
-    for end in [",volatile", ""] {
+    let mut options = [b"lowerdir=", lower.as_slice()].concat();
+    if let Some(Writable { upper, work }) = writable {
+        options.extend(
+            [b",upperdir=", escape(upper).as_slice(), b",workdir=", escape(work).as_slice()].concat(),
+        );
+    }
+    // Kernels before 5.10 do not know "volatile".
+    let ends = if writable.is_some() { &[",volatile", ""][..] } else { &[""][..] };
+    for end in ends {
         let options = CString::new([options.as_slice(), end.as_bytes()].concat())?;
         match rustix::mount::mount("overlay", mountpoint, "overlay", MountFlags::empty(), options.as_c_str())
         {
-            // Kernels before 5.10 do not know "volatile".
             Err(rustix::io::Errno::INVAL) => {}
             other => return Ok(other?),
         }

@@ -45,8 +45,7 @@ pub(crate) fn find(layers: &Path) -> Vec<String> {
 impl Launch {
     /// What to start in place of this, where there are external extensions.
     pub(crate) fn of(spec: &Spec, external: Vec<String>) -> Option<Launch> {
-        let runtime =
-            || Program { argv: spec.argv.clone(), env: spec.env.clone(), cwd: "/var/task".to_owned() };
+        let runtime = || Program { argv: spec.argv.clone(), env: spec.env.clone(), cwd: spec.cwd.clone() };
         (!external.is_empty()).then(|| Launch { extensions: external, runtime: runtime() })
     }
 
@@ -74,6 +73,7 @@ impl Launch {
                 instance.journal().follow().await;
             }
             Err(StartError::Entrypoint(reason)) => instance.lost(&Fault::Entrypoint(reason)),
+            Err(StartError::WorkingDirectory(reason)) => instance.lost(&Fault::WorkingDirectory(reason)),
             Err(StartError::Machine(reason)) => instance.cannot_start(reason),
         }
     }
@@ -94,7 +94,7 @@ async fn launch_extension(instance: &Arc<Instance>, name: &str, runtime: &Progra
     let program = Program { argv: vec![path], env: env.cloned().collect(), cwd: "/".to_owned() };
     let running = match instance.sandbox().run(program).await {
         Ok(running) => running,
-        Err(StartError::Entrypoint(reason)) => {
+        Err(StartError::Entrypoint(reason) | StartError::WorkingDirectory(reason)) => {
             let kind =
                 if reason.ends_with("permission denied") { "PermissionDenied" } else { "UnknownError" };
             return Err(fault(kind, reason));

@@ -113,10 +113,14 @@ impl Functions {
     fn take_in(&self, watched: Watched, object: &Value) {
         let key = Key::of(object);
         let taken = match watched {
-            Watched::Function => Definition::read(object).map(|definition| self.catalog.put(definition)),
-            Watched::Version => {
-                Definition::read(object).map(|definition| self.catalog.put_version(&key, definition))
-            }
+            Watched::Function => Definition::read(object).map(|definition| {
+                self.keep_image(&definition);
+                self.catalog.put(definition);
+            }),
+            Watched::Version => Definition::read(object).map(|definition| {
+                self.keep_image(&definition);
+                self.catalog.put_version(&key, definition);
+            }),
             Watched::Alias => Alias::read(object).map(|alias| self.catalog.put_alias(&key, alias)),
         };
         if let Err(error) = taken {
@@ -177,11 +181,13 @@ impl Functions {
                 return tracing::warn!(%error, "layers could not be listed: the code store is not swept");
             }
         }
-        {
+        let recent: Vec<String> = {
             let mut uploads = self.uploads.lock().unwrap_or_else(PoisonError::into_inner);
             uploads.retain(|_, at| at.elapsed() < UPLOAD_KEPT);
-            keep.extend(uploads.keys().cloned());
-        }
+            uploads.keys().cloned().collect()
+        };
+        self.sweep_images(recent.iter().cloned()).await;
+        keep.extend(recent);
         let machine = self.machine.clone();
         match tokio::task::spawn_blocking(move || machine.codes.sweep(&keep)).await {
             Ok(Ok(0)) => {}

@@ -16,6 +16,7 @@ use crate::pool::Pool;
 use crate::preboot::{Kind, is_read_at_start};
 use crate::report::{self, Status};
 use crate::runtime_api;
+use crate::runtimes::Program;
 use crate::sandboxes::{Sandbox, Spec, StartError};
 use crate::stages::Stopwatch;
 use crate::telemetry::Telemetry;
@@ -23,8 +24,9 @@ use crate::web::Web;
 use bytes::Bytes;
 use jiff::Timestamp;
 use sandbox::Exit;
+use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -293,6 +295,7 @@ async fn sandbox(
     }
     let sandbox = machine.host.start(spec).await.map_err(|error| match error {
         StartError::Entrypoint(reason) => InitFailure::Fault(Fault::Entrypoint(reason)),
+        StartError::WorkingDirectory(reason) => InitFailure::Fault(Fault::WorkingDirectory(reason)),
         StartError::Machine(reason) => InitFailure::Machine(reason),
     })?;
     watch.mark_parts(sandbox.stages(), "hand over");
@@ -310,6 +313,16 @@ struct Plan {
     external: Vec<String>,
 }
 
+/// The external extensions: those of layers, else those that the image brings.
+fn external(program: &Program, layers: Option<&Path>) -> Vec<String> {
+    if let Some(layers) = layers {
+        return extensions::find(layers);
+    }
+    let image = program.image.iter().flat_map(|image| &image.layers);
+    let all: BTreeSet<String> = image.flat_map(|layer| extensions::find(&layer.join("opt"))).collect();
+    all.into_iter().collect()
+}
+
 /// A missing `bootstrap` is found here, before anything is started, and so is what the web adapter cannot do.
 async fn plan(
     machine: &Arc<Machine>,
@@ -318,26 +331,21 @@ async fn plan(
     stream: &str,
 ) -> Result<Plan, InitFailure> {
     let revision = &definition.revision;
-    let task = machine.codes.task(&revision.code_sha256).ok_or_else(|| {
-        InitFailure::Machine(format!(
-            "the code of {} is not in the code store: upload it again",
-            definition.name
-        ))
-    })?;
-    let program = match machine.runtimes.known(&revision.runtime) {
-        Some(program) => program,
-        None => {
-            let (machine, runtime) = (machine.clone(), revision.runtime.clone());
-            let looked_for = tokio::task::spawn_blocking(move || machine.runtimes.find(&runtime)).await;
-            let found = looked_for.map_err(|error| InitFailure::Machine(error.to_string()))?;
-            found.map_err(|error| InitFailure::Machine(error.to_string()))?
-        }
+    let program = machine.program(revision).await.map_err(|error| InitFailure::Machine(error.to_string()))?;
+    let task = match &revision.image {
+        Some(_) => None,
+        None => Some(machine.codes.task(&revision.code_sha256).ok_or_else(|| {
+            InitFailure::Machine(format!(
+                "the code of {} is not in the code store: upload it again",
+                definition.name
+            ))
+        })?),
     };
     let layers = layers(machine, &revision.layers).await?;
-    let external = layers.as_deref().map(extensions::find).unwrap_or_default();
+    let external = external(&program, layers.as_deref());
     let entry = |reason: String| InitFailure::Fault(Fault::Entrypoint(reason));
     let web = settings(revision, &program, layers.as_deref()).map_err(entry)?;
-    let argv = argv(revision, &program, &task, layers.as_deref(), web.is_some()).map_err(entry)?;
+    let argv = argv(revision, &program, task.as_deref(), layers.as_deref(), web.is_some()).map_err(entry)?;
     let env = environment(machine, definition, &program, id, stream);
     let own_start = argv != program.argv || revision.environment.keys().any(|name| is_read_at_start(name));
     let web = web.map(|settings| Web::new(settings, &env));
@@ -347,6 +355,8 @@ async fn plan(
         env,
         unassigned: false,
         held: !external.is_empty(),
+        cwd: program.cwd.clone(),
+        image: program.image.as_ref().map(|image| image.layers.clone()),
         task,
         runtime: machine.runtimes.dir().to_owned(),
         layers,

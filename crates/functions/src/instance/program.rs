@@ -3,6 +3,7 @@
 use crate::definition::Revision;
 use crate::runtimes::Program;
 use crate::web::{ADAPTER, MARK, Settings, WRAPPER};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The script that managed runtimes are started through.
@@ -17,18 +18,32 @@ pub(super) fn settings(
     if layers.is_some_and(|layers| layers.join(ADAPTER).is_file()) {
         return Ok(None);
     }
-    let named = layers.is_some_and(|layers| layers.join(MARK).is_file());
-    Settings::read(&revision.environment, program.execution_env.is_none(), named)
+    let (Some(image), Some(_)) = (&program.image, &revision.image) else {
+        let named = layers.is_some_and(|layers| layers.join(MARK).is_file());
+        return Settings::read(&revision.environment, program.execution_env.is_none(), named);
+    };
+    if image.layers.iter().any(|layer| layer.join("opt").join(ADAPTER).is_file()) {
+        return Ok(None);
+    }
+    let mut environment: BTreeMap<String, String> = image.environment.iter().cloned().collect();
+    environment.extend(revision.environment.clone());
+    Settings::read(&environment, true, false)
 }
 
-/// The command line.
+/// The command line. An image as a function, which has no `task`, says itself what it runs.
 pub(super) fn argv(
     revision: &Revision,
     program: &Program,
-    task: &Path,
+    task: Option<&Path>,
     layers: Option<&Path>,
     web: bool,
 ) -> Result<Vec<String>, String> {
+    let Some(task) = task else {
+        return match program.argv.is_empty() {
+            true => Err("the image has neither an entry point nor a command".to_owned()),
+            false => Ok(program.argv.clone()),
+        };
+    };
     let in_layers = layers.is_some_and(|layers| layers.join("bootstrap").is_file());
     let named = || vec![format!("/var/task/{}", revision.handler)];
     if program.execution_env.is_some() {

@@ -1,5 +1,7 @@
 //! Function: code that runs when it is called; dory's own kind.
 
+mod package;
+
 use super::errors::Errors;
 use super::{ALL_VERBS, Generation, Kind, STATUS};
 use crate::json::{child, entries, fill, fill_zero, items, text};
@@ -54,10 +56,10 @@ pub(super) static KIND: Kind = Kind {
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {
     let spec = &object["spec"];
-    let sha = text(&spec["code"]["sha256"]);
+    let sha = code_sha(spec);
     vec![
         name_of(object),
-        text(&spec["runtime"]).into(),
+        runtime(spec),
         text(&spec["handler"]).into(),
         number(&spec["memoryMB"]),
         number(&spec["timeoutSeconds"]),
@@ -65,6 +67,18 @@ fn row(object: &Value, now: Timestamp) -> Vec<Value> {
         or_none(sha.get(..12).unwrap_or(sha)),
         or_none(text(&spec["url"]["id"])),
     ]
+}
+
+/// The runtime for the table; an image has none, and is named.
+pub(super) fn runtime(spec: &Value) -> Value {
+    let runtime = text(&spec["runtime"]);
+    if runtime.is_empty() { text(&spec["image"]["uri"]).into() } else { runtime.into() }
+}
+
+/// The digest of archive or image, in hexadecimal.
+pub(super) fn code_sha(spec: &Value) -> &str {
+    let image = text(&spec["image"]["digest"]).trim_start_matches("sha256:");
+    if image.is_empty() { text(&spec["code"]["sha256"]) } else { image }
 }
 
 fn default(object: &mut Value) {
@@ -99,9 +113,7 @@ fn validate(new: &Value, _: Option<&Value>, errors: &mut Errors) {
 
 /// What functions and their versions have in common.
 pub(super) fn configuration(spec: &Value, at: &Path<'_>, errors: &mut Errors) {
-    if text(&spec["runtime"]).is_empty() {
-        errors.required(&at.field("runtime"), "");
-    }
+    package::validate(spec, at, errors);
     for (field, low, high) in
         [("timeoutSeconds", 1, 900), ("memoryMB", 128, 10_240), ("ephemeralStorageMB", 512, 10_240)]
     {
@@ -118,7 +130,7 @@ pub(super) fn configuration(spec: &Value, at: &Path<'_>, errors: &mut Errors) {
             "must be the ARN of an SQS queue or an SNS topic",
         );
     }
-    errors.one_of(&at.field("packageType"), &spec["packageType"], &["Zip"]);
+    errors.one_of(&at.field("packageType"), &spec["packageType"], &["Image", "Zip"]);
     for (i, architecture) in items(&spec["architectures"]).iter().enumerate() {
         errors.one_of(&at.field("architectures").index(i), architecture, &["arm64", "x86_64"]);
     }

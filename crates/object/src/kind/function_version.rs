@@ -1,7 +1,7 @@
 //! FunctionVersion: a function as it was when it was published; dory's own kind. Its configuration never changes.
 
 use super::errors::Errors;
-use super::function::{configuration, configuration_default};
+use super::function::{code_sha, configuration, configuration_default, runtime};
 use super::{ALL_VERBS, Generation, Kind};
 use crate::json::{child, entries, text};
 use crate::name::Rule;
@@ -60,12 +60,12 @@ pub(super) static KIND: Kind = Kind {
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {
     let spec = &object["spec"];
-    let sha = text(&spec["code"]["sha256"]);
+    let sha = code_sha(spec);
     vec![
         name_of(object),
         text(&spec["functionName"]).into(),
         text(&spec["version"]).into(),
-        text(&spec["runtime"]).into(),
+        runtime(spec),
         number(&spec["memoryMB"]),
         provisioned(spec),
         age_of(object, now),

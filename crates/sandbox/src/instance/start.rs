@@ -1,6 +1,6 @@
 //! From a specification to a running instance: network, listener, log pipe, order.
 use super::memory::Guard;
-use super::{Instance, Spawner};
+use super::{Instance, Spawner, identity};
 use crate::host::{Shared, blocking};
 use crate::wire::InstanceOrder;
 use crate::{Error, InstanceSpec, Reach, Root};
@@ -47,14 +47,11 @@ impl Instance {
         let started = Instance::start_in(shared, spawner, spec, &lease, stages).await;
         let shared = shared.clone();
         match started {
-            Ok((instance, private)) => {
+            Ok(instance) => {
                 let mut end = instance.end.clone();
                 tokio::spawn(async move {
                     let _ = end.wait_for(Option::is_some).await;
                     shared.settings.network.release(lease).await;
-                    if let Some(private) = private {
-                        let _ = tokio::fs::remove_dir_all(private).await;
-                    }
                 });
                 Ok(instance)
             }
@@ -71,7 +68,7 @@ impl Instance {
         spec: InstanceSpec,
         lease: &net::Lease,
         mut stages: Vec<(&'static str, Duration)>,
-    ) -> Result<(Instance, Option<PathBuf>), Error> {
+    ) -> Result<Instance, Error> {
         let began = std::time::Instant::now();
         let (netns, ports) = (lease.netns.clone(), [spec.api_port, spec.door_port]);
         let held = spec.held;
@@ -89,7 +86,7 @@ impl Instance {
         let (order, [listener, door], netns, (logs, output), input) = prepared.await?;
         stages.push(("listeners and pipes", began.elapsed()));
         let began = std::time::Instant::now();
-        let (id, private) = (order.id.clone(), order.private.clone());
+        let id = order.id.clone();
         let template = held.then(|| order.order.process.clone());
         let mut fds = vec![output.as_fd(), netns.as_fd()];
         fds.extend(input.iter().map(|(reader, _)| reader.as_fd()));
@@ -106,7 +103,7 @@ impl Instance {
         }
         let (listener, door, logs) = (Mutex::new(listener), Mutex::new(door), Mutex::new(Some(logs)));
         let (spawner, netns, sockets) = (spawner.clone(), lease.netns.clone(), Mutex::default());
-        let instance = Instance {
+        Ok(Instance {
             id,
             pid,
             group,
@@ -122,8 +119,7 @@ impl Instance {
             netns,
             sockets,
             template,
-        };
-        Ok((instance, private))
+        })
     }
 }
 
@@ -146,19 +142,29 @@ const RLIMITS: [Rlimit; 2] = [
 
 fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
     let mut mounts = Vec::new();
-    let (mut layers, mut dir, mut private) = (None, None, None);
-    match &spec.root {
+    let (mut layers, mut dir) = (None, None);
+    match spec.root {
         Root::Host { prefixes } => {
-            mounts.extend(prefixes.iter().map(|prefix| Mount::bind(prefix, prefix, true)))
+            mounts.extend(prefixes.into_iter().map(|prefix| Mount::bind(prefix.clone(), prefix, true)))
         }
-        Root::Dir(root) => dir = Some(root.clone()),
+        Root::Dir(root) => dir = Some(root),
+        Root::Layers(image) => layers = Some(image),
         Root::Image(name) => {
-            let image =
-                shared.settings.images.resolve(name).map_err(|error| Error::Image(name.clone(), error))?;
-            layers = Some(std::iter::once(shared.places()).chain(image.layers).collect());
-            private = Some(shared.run_dir().join("instances/layers").join(&spec.id));
+            let image = shared.settings.images.resolve(&name).map_err(|error| Error::Image(name, error))?;
+            layers = Some(image.layers);
         }
     }
+    let files = files(spec.resolv_conf);
+    let files = match layers {
+        // Nothing can be written there: these come as a layer of their own.
+        Some(image) => {
+            let identity = identity::layer(&shared.run_dir(), &files);
+            let identity = identity.map_err(Error::io("making the layer of the instance's own files"))?;
+            layers = Some([identity.below].into_iter().chain(image).chain([identity.above]).collect());
+            Vec::new()
+        }
+        None => files,
+    };
     let tmp_bytes = if spec.tmp_bytes == 0 { TMP_BYTES_DEFAULT } else { spec.tmp_bytes };
     mounts.push(Mount::tmpfs("/tmp", Some(tmp_bytes), 0o1777));
     mounts.extend(spec.mounts);
@@ -183,7 +189,7 @@ fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
         tty: false,
     };
     let order = Order {
-        files: files(spec.resolv_conf),
+        files,
         mounts,
         read_only_root: true,
         join_network: true,
@@ -191,7 +197,7 @@ fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
         hold: spec.held,
         process,
     };
-    Ok(InstanceOrder { id: spec.id, limits, layers, dir, private, order })
+    Ok(InstanceOrder { id: spec.id, limits, layers, dir, order })
 }
 
 /// The instance's own small files in `/etc`.

@@ -161,6 +161,7 @@ impl Spawner {
         if quiet.is_some_and(|quiet| quiet >= IDLE_AFTER) {
             self.last_start = None;
             self.stock.aim(self.parked.min(STOCK_IDLE));
+            self.stock.forget_images();
         }
         if quiet.is_none_or(|quiet| quiet >= REFILL_AFTER) && !self.stock.is_settled() {
             self.stock.settle();
@@ -203,13 +204,10 @@ impl Spawner {
         if self.instances.contains_key(&order.id) {
             return Err(Fault::Exists(order.id));
         }
-        let prepared = match (order.layers, order.private) {
-            (Some(lower), Some(private)) => self.stock.make(RootFs::Layers { lower, private })?,
-            (None, None) => match order.dir {
-                Some(dir) => self.stock.make(RootFs::Dir(dir))?,
-                None => self.stock.take()?,
-            },
-            _ => return Err(Fault::Other("an image needs layers and a place for its own".into())),
+        let prepared = match (order.layers, order.dir) {
+            (Some(lower), _) => self.stock.take_image(lower, self.parked > 0)?,
+            (None, Some(dir)) => self.stock.make(RootFs::Dir(dir))?,
+            (None, None) => self.stock.take()?,
         };
         let Prepared { embryo, group, users, slot } = prepared;
         let fds = OrderFds {

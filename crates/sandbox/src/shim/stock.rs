@@ -1,6 +1,7 @@
 //! Embryos of function instances, kept ready: each sits in a control group and namespaces of its own, with the host's
 //! programs mounted, and waits for its order. Starting an instance then costs one message, a few mounts and `execve`;
-//! joining control groups, which can take milliseconds on version 1, has happened before anybody waited.
+//! joining control groups, which can take milliseconds on version 1, has happened before anybody waited. Images that
+//! instances were started from lately have embryos of their own, with the image mounted.
 use container::bundle::{Bundle, RootFs};
 use container::cgroup::Group;
 use container::fork;
@@ -16,6 +17,18 @@ const IDS_PER_INSTANCE: u32 = 65_536;
 
 /// Instances that can live at once, and so the span of ids used: 4096 × 65,536 = 2^28.
 pub(super) const SLOTS_MAX: u32 = 4096;
+
+/// Images that have prepared instances, the ones used last. Some 300 KB each.
+const IMAGES_MAX: usize = 4;
+
+/// Prepared instances of one image: with one alone, of two starts that follow each other the second would wait.
+const PER_IMAGE: usize = 2;
+
+/// The prepared instances of one image.
+struct Shelf {
+    layers: Vec<PathBuf>,
+    ready: Vec<Prepared>,
+}
 
 /// A prepared instance without order.
 pub(super) struct Prepared {
@@ -40,13 +53,24 @@ pub(super) struct Stock {
     ids_base: u32,
     used: BTreeSet<u32>,
     ready: Vec<Prepared>,
+    /// The one used last at the end.
+    images: Vec<Shelf>,
     target: usize,
     made: u64,
 }
 
 impl Stock {
     pub(super) fn new(parent: Group, mountpoint: PathBuf, ids_base: u32) -> Stock {
-        Stock { parent, mountpoint, ids_base, used: BTreeSet::new(), ready: Vec::new(), target: 0, made: 0 }
+        Stock {
+            parent,
+            mountpoint,
+            ids_base,
+            used: BTreeSet::new(),
+            ready: Vec::new(),
+            images: Vec::new(),
+            target: 0,
+            made: 0,
+        }
     }
 
     /// A prepared instance with the host's programs, from stock or made now.
@@ -58,6 +82,34 @@ impl Stock {
             self.drop_one(prepared);
         }
         self.make(RootFs::Host)
+    }
+
+    /// A prepared instance of an image, from stock or made now; with `more`, others like it follow.
+    pub(super) fn take_image(&mut self, layers: Vec<PathBuf>, more: bool) -> Result<Prepared, StartError> {
+        let mut shelf = match self.images.iter().position(|shelf| shelf.layers == layers) {
+            Some(at) => self.images.remove(at),
+            None => Shelf { layers, ready: Vec::new() },
+        };
+        let ready = shelf.ready.pop();
+        let lower = shelf.layers.clone();
+        if more {
+            self.images.push(shelf);
+        }
+        if self.images.len() > IMAGES_MAX {
+            let oldest = self.images.remove(0);
+            self.drop_all(oldest.ready);
+        }
+        match ready {
+            Some(prepared) => Ok(prepared),
+            None => self.make(RootFs::Layers { lower, private: None }),
+        }
+    }
+
+    /// Drops what is prepared of images: none was started for long.
+    pub(super) fn forget_images(&mut self) {
+        for shelf in std::mem::take(&mut self.images) {
+            self.drop_all(shelf.ready);
+        }
     }
 
     /// Prepares an instance now.
@@ -116,11 +168,20 @@ impl Stock {
 
     /// Whether [`Stock::settle`] has something to do.
     pub(super) fn is_settled(&self) -> bool {
-        self.ready.len() == self.target
+        self.ready.len() == self.target && self.images.iter().all(|shelf| shelf.ready.len() >= PER_IMAGE)
     }
 
     /// Makes or drops one, towards the target.
     pub(super) fn settle(&mut self) {
+        if let Some(at) = self.images.iter().rposition(|shelf| shelf.ready.len() < PER_IMAGE) {
+            let root = RootFs::Layers { lower: self.images[at].layers.clone(), private: None };
+            match self.make(root) {
+                Ok(prepared) => self.images[at].ready.push(prepared),
+                // The next start from it will say what is wrong.
+                Err(_) => self.forget_images(),
+            }
+            return;
+        }
         if self.ready.len() > self.target {
             if let Some(prepared) = self.ready.pop() {
                 self.drop_one(prepared);
@@ -139,9 +200,13 @@ impl Stock {
 
     /// Drops all.
     pub(super) fn clear(&mut self) {
-        while let Some(prepared) = self.ready.pop() {
-            self.drop_one(prepared);
-        }
+        let ready = std::mem::take(&mut self.ready);
+        self.drop_all(ready);
+        self.forget_images();
+    }
+
+    fn drop_all(&mut self, all: Vec<Prepared>) {
+        all.into_iter().for_each(|prepared| self.drop_one(prepared));
     }
 
     fn drop_one(&mut self, prepared: Prepared) {

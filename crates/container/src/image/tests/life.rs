@@ -287,3 +287,34 @@ fn several_may_write_and_read_at_once() {
     assert_eq!(names, ["app-0:latest", "app-1:latest", "app-2:latest", "app-3:latest"]);
     assert_eq!(files(&images.join("layers")).len(), 4);
 }
+
+#[test]
+fn what_is_kept_outlives_its_name() {
+    let (dir, store) = store();
+    let root = tree(dir.path());
+    let image = store.build(&root, "app:1", Config::default()).unwrap();
+    let digest = image.digest.to_string();
+    assert_eq!(store.keep("app:1").unwrap().digest, image.digest);
+    assert_eq!(store.list().unwrap().len(), 1);
+    // The name moves on, and the image stays.
+    fs::write(root.join("bin/app"), "another").unwrap();
+    store.build(&root, "app:1", Config::default()).unwrap();
+    assert_eq!(store.resolve(&digest).unwrap().layers, image.layers);
+    let names: Vec<String> = store.list().unwrap().into_iter().map(|summary| summary.name).collect();
+    assert_eq!(names, ["", "app:1"]);
+    assert!(matches!(store.remove(&digest), Err(Error::Kept { .. })));
+    let removed = store.remove("app:1").unwrap();
+    assert!(!removed.kept && !removed.blobs.is_empty());
+    // A name for it again, and away: what goes is the name alone.
+    fs::write(root.join("bin/app"), "#!/bin/sh\n").unwrap();
+    store.build(&root, "app:2", Config::default()).unwrap();
+    let removed = store.remove("app:2").unwrap();
+    assert!(removed.kept && removed.blobs.is_empty());
+    store.keep_only(&BTreeSet::from([image.digest.clone()])).unwrap();
+    assert!(store.resolve(&digest).is_ok());
+    store.keep_only(&BTreeSet::new()).unwrap();
+    assert!(store.resolve(&digest).is_err());
+    assert!(
+        files(&store.dir().join("layers")).is_empty() && files(&store.dir().join("blobs/sha256")).is_empty()
+    );
+}

@@ -162,6 +162,44 @@ fn functions() {
 }
 
 #[test]
+fn functions_that_are_images() {
+    check(
+        "{kind: Function, metadata: {name: f}, spec: {packageType: Image, image: {uri: 'app:1', digest: 'sha256:SHA'},
+          imageConfig: {command: [app.handler]}}}"
+            .replace("SHA", &"0".repeat(64))
+            .as_str(),
+        expect![[r#"
+            spec:
+              architectures:
+              - x86_64
+              ephemeralStorageMB: 512
+              image:
+                digest: sha256:0000000000000000000000000000000000000000000000000000000000000000
+                uri: app:1
+              imageConfig:
+                command:
+                - app.handler
+              memoryMB: 128
+              packageType: Image
+              timeoutSeconds: 3
+        "#]],
+    );
+    check(
+        "{kind: Function, metadata: {name: f}, spec: {packageType: Image, runtime: x, layers: [{arn: a, sha256: b}],
+          image: {digest: 'sha256:ab'}, imageConfig: {workingDirectory: here}}}",
+        expect![[r#"
+            422 Function.dory.dev "f" is invalid: [spec.runtime: Forbidden: not for packageType Image, spec.layers: Forbidden: not for packageType Image, spec.image.uri: Required value: the name of the image, spec.image.digest: Invalid value: "sha256:ab": must be sha256: and 64 lowercase hexadecimal digits, spec.imageConfig.workingDirectory: Invalid value: "here": must be an absolute path, spec.layers[0].sha256: Invalid value: "b": must be 64 lowercase hexadecimal digits]
+        "#]],
+    );
+    check(
+        "{kind: Function, metadata: {name: f}, spec: {runtime: provided.al2, image: {uri: 'app:1'}}}",
+        expect![[r#"
+            422 Function.dory.dev "f" is invalid: spec.image: Forbidden: only for packageType Image
+        "#]],
+    );
+}
+
+#[test]
 fn layers() {
     check(
         "{kind: Function, metadata: {name: f}, spec: {runtime: provided.al2, layers: [{arn: a}, {sha256: zz}],

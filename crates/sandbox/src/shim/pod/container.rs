@@ -130,8 +130,9 @@ impl Supervisor {
         group: &Group,
     ) -> Result<Bundle, StartError> {
         let root = match &spec.root {
-            Root::Image(_) => {
-                RootFs::Layers { lower: layers, private: self.dir.layer(&spec.name, spec.attempt) }
+            Root::Image(_) | Root::Layers(_) => {
+                let private = Some(self.dir.layer(&spec.name, spec.attempt));
+                RootFs::Layers { lower: layers, private }
             }
             Root::Dir(dir) => RootFs::Dir(dir.clone()),
             Root::Host { .. } => RootFs::Host,
