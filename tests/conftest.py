@@ -1,5 +1,6 @@
 """The real binary and the real clients, as a user has them: one platform per test session, stopped at its end."""
 
+import atexit
 import json
 import os
 import pathlib
@@ -183,6 +184,7 @@ def platform(make_platform):
 def tools_directory():
     """A root file system of busybox and its commands, as a directory."""
     root = pathlib.Path(tempfile.mkdtemp(prefix="dory-tools-"))
+    atexit.register(shutil.rmtree, root, ignore_errors=True)
     (root / "bin").mkdir()
     (root / "tmp").mkdir(mode=0o1777)
     (root / "etc").mkdir()
