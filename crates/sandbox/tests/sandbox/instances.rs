@@ -188,7 +188,8 @@ async fn programs_of_a_held_instance_are_shut_in_together() {
     for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"] {
         assert!(status.contains(line), "{line} in {status}");
     }
-    assert_ne!(said(&["fix", "cat", "/proc/1/environ"]).await.0, 0, "the first process is not theirs");
+    let first = said(&["fix", "cat", "/proc/1/environ"]).await;
+    assert_eq!(first.1, "/proc/1/environ: Permission denied\n", "the first process is not theirs");
     assert!(instance.run(ProgramSpec { argv: vec!["nothing".into()], ..Default::default() }).await.is_err());
     let (program, _output) = run(&["sleep", "1000"]).await;
     let (killed, _other) = run(&["sleep", "1000"]).await;
