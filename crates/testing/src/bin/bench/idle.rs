@@ -6,15 +6,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use testing::binary::Dory;
 
+use crate::functions::door::Door;
 use crate::processes::{booted, resident};
-use crate::{Examples, row};
+use crate::{Examples, load, row};
 
 /// Long enough for leases, probes and keep-alives to show.
 const WATCHED: Duration = Duration::from_secs(60);
 /// The kernel counts process time in these (`sysconf(_SC_CLK_TCK)` is 100 on every Linux architecture dory runs on).
 const TICKS_PER_SECOND: f64 = 100.0;
 
-pub(crate) fn run(dory: &Dory, _: &Examples) -> Result<()> {
+pub(crate) fn run(dory: &Dory, examples: &Examples) -> Result<()> {
+    demo(dory, examples)?;
     let pid = dory.pid()?;
     let before = ticks(pid)?;
     std::thread::sleep(WATCHED);
@@ -25,6 +27,23 @@ pub(crate) fn run(dory: &Dory, _: &Examples) -> Result<()> {
     row::at_most("idle_booted_runtimes_memory_mb", booted, "MB", f64::INFINITY);
     row::at_most("idle_resident_memory_mb", resident(dory)? + booted, "MB", 80.0);
     Ok(())
+}
+
+/// What `make demo` starts and calls: three pods, and a function of each sort.
+fn demo(dory: &Dory, examples: &Examples) -> Result<()> {
+    let (server, bootstrap) = (examples.path("api-service"), examples.path("bootstrap"));
+    dory.run(&["image", "build", &server.to_string_lossy(), "-t", "my-registry/api-service:1.0.0"])?;
+    dory.run(&["deploy", "examples/demo/api-service.yaml"])?;
+    dory.run(&["deploy", "examples/demo/api-service-http.yaml"])?;
+    dory.run(&["deploy", &bootstrap.to_string_lossy(), "--name", "hello"])?;
+    dory.run(&["deploy", "examples/user-api", "--name", "user-api", "--route", "GET /users/{userId}"])?;
+    load::block_on_alone(async {
+        let door = Door::open(dory)?;
+        for function in ["hello", "user-api", "hello", "user-api"] {
+            door.invoke_with(function, br#"{"pathParameters":{"userId":"42"}}"#).await?.ok()?;
+        }
+        Ok(())
+    })
 }
 
 fn ticks(pid: i32) -> Result<f64> {
