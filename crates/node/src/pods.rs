@@ -181,9 +181,7 @@ impl Pods {
             .iter()
             .filter_map(|object| object["metadata"]["uid"].as_str().map(str::to_owned))
             .collect();
-        let mut orphans = std::mem::take(&mut *self.adopted.lock().expect("nothing panics while holding it"));
-        orphans.retain(|uid, _| !known.contains(uid) && !self.entries().contains_key(uid));
-        for (uid, sandbox) in orphans {
+        for (uid, sandbox) in self.orphans(&known) {
             tracing::info!(pod = uid, "removing a pod that was deleted meanwhile");
             if let Err(error) = sandbox.remove().await {
                 tracing::warn!(pod = uid, %error, "failed to remove the sandbox of a deleted pod");
@@ -195,6 +193,16 @@ impl Pods {
                 remove_directory(&self.ground, &uid);
             }
         }
+    }
+
+    /// Takes out what was adopted and belongs to no pod. What belongs to one stays until its task starts, which may be
+    /// after this.
+    fn orphans(&self, known: &BTreeSet<String>) -> BTreeMap<String, Arc<dyn Sandbox>> {
+        let mut adopted = self.adopted.lock().expect("nothing panics while holding it");
+        let (wanted, orphans) =
+            std::mem::take(&mut *adopted).into_iter().partition(|(uid, _)| known.contains(uid));
+        *adopted = wanted;
+        orphans
     }
 
     /// The pod of this name that lives here.
