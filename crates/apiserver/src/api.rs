@@ -1,7 +1,9 @@
 //! What every verb needs: the cache to read, the store to write, and the counters. Owns the one way of a write:
 //! commit, then wait until the cache has seen it.
 
-use crate::{cache::Cache, call::Target, config::Config, metrics::Metrics, rbac::Rbac, token::Tokens};
+use crate::{
+    cache::Cache, call::Target, config::Config, metrics::Metrics, rbac::Rbac, token::Tokens, turns::Turns,
+};
 use object::Status;
 use std::sync::Arc;
 use store::{Op, Revision, Store};
@@ -15,6 +17,8 @@ pub(crate) struct Api {
     pub(crate) metrics: Metrics,
     /// Held while a Service gets its addresses: two at once must not choose the same.
     pub(crate) addresses: tokio::sync::Mutex<()>,
+    /// Held while an object is revised.
+    pub(crate) turns: Turns,
 }
 
 /// Why a commit did not happen.

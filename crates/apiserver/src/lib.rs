@@ -34,6 +34,7 @@ mod server;
 mod shape;
 mod subresource;
 mod token;
+mod turns;
 mod upkeep;
 mod usage;
 mod verb;

@@ -15,6 +15,7 @@ use crate::{
     query::Query,
     rbac::Rbac,
     token::Tokens,
+    turns::Turns,
     upkeep,
 };
 use futures::{FutureExt, future::BoxFuture};
@@ -73,8 +74,8 @@ impl ApiServer {
         let cache = Cache::start(&store).await?;
         let rbac = Rbac::new(cache.clone());
         let addresses = tokio::sync::Mutex::default();
-        let metrics = Metrics::default();
-        let api = Arc::new(Api { cache, store, config, tokens, rbac, addresses, metrics });
+        let (turns, metrics) = (Turns::default(), Metrics::default());
+        let api = Arc::new(Api { cache, store, config, tokens, rbac, addresses, turns, metrics });
         bootstrap::run(&api).await?;
         let chores = upkeep::start(&api);
         Ok(Arc::new(ApiServer { api, in_flight: Semaphore::new(IN_FLIGHT_MAX), _chores: chores }))

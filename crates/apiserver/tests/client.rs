@@ -119,7 +119,9 @@ async fn eight_writers_lose_nothing() {
             }
         }
     };
-    futures::future::join_all((0..8).map(|writer| tokio::spawn(add(writer)))).await;
+    for done in futures::future::join_all((0..8).map(|writer| tokio::spawn(add(writer)))).await {
+        done.expect("every writer is served");
+    }
     let data = maps.get("counter").await.expect("the map").data.expect("data");
     assert_eq!(data.len(), 161);
 }

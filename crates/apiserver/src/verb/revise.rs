@@ -1,5 +1,6 @@
 //! The one way in which a stored object changes: read the current version, compute the next, write it on the
-//! condition that nothing came between, and start again if something did.
+//! condition that nothing came between, and start again if something did. Writers of this process take turns; what
+//! comes between is from elsewhere.
 
 use crate::{
     api::{Api, Lost},
@@ -40,6 +41,7 @@ pub(crate) async fn revise(
     dry_run: bool,
     mut next: impl FnMut(&Value, &Item) -> Result<Next, Status> + Send,
 ) -> Result<Revised, Status> {
+    let _turn = api.turns.take(&target.shelf.key(&target.namespace, &target.name)).await;
     for _ in 0..COLLISIONS_MAX {
         let item = target.shelf.get(&target.namespace, &target.name).ok_or_else(|| target.not_found())?;
         let current = item.value();
