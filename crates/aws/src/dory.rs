@@ -4,12 +4,12 @@
 use crate::door::{Call, Door, NAMESPACE};
 use crate::fault::Fault;
 use crate::reply::{self, Body, Reply};
-use functions::LogQuery;
 use futures::TryStreamExt;
 use http::Method;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use jiff::Timestamp;
+use managed::LogQuery;
 use serde_json::json;
 
 mod runtimes;

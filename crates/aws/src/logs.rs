@@ -7,8 +7,8 @@ mod stream;
 
 use crate::door::{Call, Door};
 use crate::reply::{self, Reply};
-use functions::GroupError;
 use http::HeaderValue;
+use managed::GroupError;
 use serde_json::{Map, Value, json};
 
 const TARGET: &str = "Logs_20140328.";

@@ -19,8 +19,7 @@ use crate::images::Images;
 use crate::instance::{Answer, Caller, InitFailure, Instance, Metered, Reply, Unstarted, Work};
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 use crate::journal::TAIL_BYTES;
-use crate::logging::default_group;
-use crate::logs::{GroupError, LogQuery, Logs};
+use crate::logging::{default_group, streams_of};
 use crate::machine::Machine;
 use crate::metering::Metering;
 use crate::pool::Pool;
@@ -34,6 +33,7 @@ use bytes::Bytes;
 use client::{Key, Objects};
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use managed::{GroupError, LogQuery, Logs};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -306,7 +306,7 @@ impl Functions {
             return None;
         }
         // A group of its own has lines of this function only.
-        let only = (group != default_group(name)).then(|| name.to_owned());
+        let only = (group != default_group(name)).then(|| streams_of(name.to_owned()));
         Some(Box::pin(self.machine.logs.of(namespace, &group).read(query, only)))
     }
 

@@ -1,10 +1,11 @@
 //! What one instance writes into its function's log: its own output, cut into lines, and the platform's lines around
 //! each invocation, in one order. Keeps the end of an invocation's lines for callers who asked for them.
 
+use crate::lines::Lines;
 use crate::logging::Logging;
-use crate::logs::{Lines, Log};
 use crate::telemetry::{Category, Telemetry};
 use bytes::Bytes;
+use managed::Log;
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;

@@ -18,7 +18,7 @@
 //!    ├─ Codes        zip archives, unpacked once, by content
 //!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them, others in images
 //!    ├─ Images       what functions of package type Image are, kept by digest
-//!    ├─ Logs         START, END, REPORT and all that functions print
+//!    ├─ Logs         START, END, REPORT and all that functions print (room `managed`)
 //!    └─ Meter        what each invocation took (room `meter`)
 //! ```
 
@@ -38,8 +38,8 @@ mod images;
 mod instance;
 mod invocation;
 mod journal;
+mod lines;
 mod logging;
-mod logs;
 #[cfg(feature = "loopback")]
 pub mod loopback;
 mod machine;
@@ -69,10 +69,6 @@ pub use functions::{AddRuntimeError, Config, FunctionUrl, Functions, Watched, la
 pub use images::{ImageError, TakenImage};
 pub use invocation::{FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 pub use logging::{Format as LogFormat, Level as LogLevel, Logging};
-pub use logs::{
-    EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
-    Streams,
-};
 pub use metering::FunctionNow;
 pub use role::{DEFAULT_ROLE, iam_id, role_name};
 pub use runtimes::{RUNTIMES, RuntimeError, RuntimeImage};

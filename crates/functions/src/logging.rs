@@ -2,8 +2,10 @@
 //! that a function prints are kept. Pure.
 
 use jiff::Timestamp;
+use managed::StreamFilter;
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// How much a line matters, least first. System logs use three of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
@@ -112,6 +114,14 @@ pub(crate) fn default_group(function: &str) -> String {
     format!("/aws/lambda/{function}")
 }
 
+/// Which streams of a group that functions share, `YYYY/MM/DD/NAME[VERSION][ID]`, are this function's.
+pub(crate) fn streams_of(function: String) -> StreamFilter {
+    Arc::new(move |stream| {
+        let rest = stream.splitn(4, '/').nth(3).unwrap_or_default();
+        rest.strip_prefix(function.as_str()).is_some_and(|rest| rest.starts_with('['))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +138,9 @@ mod tests {
         assert_eq!(plain.stream("hello", "$LATEST", "8f5", born), "2026/11/21/[$LATEST]8f5");
         assert_eq!(plain.group("hello"), "/aws/lambda/hello");
         let shared = read(json!({"logGroup": "team"}));
-        assert_eq!(shared.stream("hello", "7", "8f5", born), "2026/11/21/hello[7][8f5]");
+        let stream = shared.stream("hello", "7", "8f5", born);
+        assert_eq!(stream, "2026/11/21/hello[7][8f5]");
+        assert!(streams_of("hello".to_owned())(&stream) && !streams_of("hell".to_owned())(&stream));
         assert_eq!(shared.group("hello"), "team");
     }
 

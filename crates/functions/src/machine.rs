@@ -3,11 +3,11 @@
 use crate::code::Codes;
 use crate::door::Aws;
 use crate::images::Images;
-use crate::logs::Logs;
 use crate::metering::Metering;
 use crate::preboot::Stock;
 use crate::runtimes::{RuntimeImages, Runtimes};
 use crate::sandboxes::Sandboxes;
+use managed::Logs;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;

@@ -6,12 +6,13 @@ mod versions;
 use crate::events::tests::{Ahead, Sqs};
 use crate::loopback::Loopback;
 use crate::{
-    Config, EventConfig, FunctionError, Functions, Invocation, InvocationKind, InvokeError, LogQuery,
-    Outcome, Retries, Watched, resource,
+    Config, EventConfig, FunctionError, Functions, Invocation, InvocationKind, InvokeError, Outcome, Retries,
+    Watched, resource,
 };
 use bytes::Bytes;
 use client::{Deletion, Key, Objects};
 use futures::StreamExt;
+use managed::LogQuery;
 use serde_json::{Value, json};
 use std::io::{Cursor, Write};
 use std::sync::Arc;

@@ -1,17 +1,25 @@
-//! Data engines: what a serverless application keeps its data in, without the wire format of any API. Today that is the
-//! queue. Everything is kept in one store, whose acknowledged writes are durable; called by `functions` (asynchronous
-//! invocations) and, when they exist, by the services of the AWS door that sell these engines.
+//! Data engines: what a serverless application keeps its data in, without the wire format of any API. Today
+//! these are the queue, kept in a store whose acknowledged writes are durable, and the log, kept in files. Called by
+//! `functions` (asynchronous invocations, what functions print) and by the services of the AWS door that sell these engines.
 //!
 //! ```text
 //!  Queues ─ all queues of one store, and their limits
 //!    └─ Queue   send ─▶ [ delayed | visible ] ─▶ receive ─▶ [ hidden ] ─▶ delete
 //!                             ▲                                  │
 //!                             └──── release, defer, time-out ────┘
+//!
+//!  Logs ─ all log groups, and the thread that writes them
+//!    └─ Log     append ─▶ memory ─▶ file ─▶ read, follow, events
 //! ```
 #![deny(missing_docs)]
 
 mod clock;
+mod logs;
 mod queue;
 
 pub use clock::{Clock, Wall};
+pub use logs::{
+    EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
+    StreamFilter, Streams,
+};
 pub use queue::{Depth, MESSAGE_BYTES_MAX, Message, Queue, QueueError, Queues, Receipt, SendError};

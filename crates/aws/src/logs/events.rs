@@ -3,8 +3,8 @@
 use super::pattern::Pattern;
 use super::{Answer, Input, Refused};
 use crate::door::{Door, NAMESPACE};
-use functions::{EventQuery, LogEvent, LogPosition, Start, Streams};
 use jiff::Timestamp;
+use managed::{EventQuery, LogEvent, LogPosition, Start, Streams};
 use serde_json::{Map, Value, json};
 
 /// The most events that one request reads, and puts.
@@ -89,7 +89,7 @@ pub(super) async fn get(door: &Door, input: &Input) -> Answer {
         let log = logs.group(NAMESPACE, &group)?;
         let page = log.events(&query, &|_| true)?;
         if page.events.is_empty() && !log.streams()?.iter().any(|known| known.name == stream) {
-            return Err(functions::GroupError::NoStream);
+            return Err(managed::GroupError::NoStream);
         }
         Ok(page)
     });

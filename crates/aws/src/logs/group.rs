@@ -2,7 +2,7 @@
 
 use super::{Answer, Input, Refused, group_arn, of_identifier, page};
 use crate::door::{Door, NAMESPACE};
-use functions::LogGroup;
+use managed::LogGroup;
 use serde_json::{Value, json};
 
 /// What AWS accepts as a retention, in days.

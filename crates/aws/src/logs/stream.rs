@@ -2,7 +2,7 @@
 
 use super::{Answer, Input, Refused, group_arn, page};
 use crate::door::{Door, NAMESPACE};
-use functions::LogStream;
+use managed::LogStream;
 use serde_json::{Value, json};
 
 pub(super) async fn describe(door: &Door, input: &Input) -> Answer {

@@ -20,16 +20,19 @@ pub struct LogQuery {
     pub follow: bool,
 }
 
+/// Says of each stream whether its lines are wanted.
+pub type StreamFilter = Arc<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// Chunks between reader and client: a slow client slows its reader, nothing else.
 const CHUNKS: usize = 8;
 const CHUNK_BYTES: usize = 64 * 1024;
 
 impl Log {
     /// The log as a stream of chunks, each of whole lines as far as the file has them.
-    pub(crate) fn read(
+    pub fn read(
         self: &Arc<Self>,
         query: LogQuery,
-        only: Option<String>,
+        only: Option<StreamFilter>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
         let (chunks, receiver) = mpsc::channel(CHUNKS);
         let log = self.clone();
@@ -48,14 +51,14 @@ impl Log {
     async fn send(
         self: &Arc<Self>,
         query: LogQuery,
-        only: Option<String>,
+        only: Option<StreamFilter>,
         chunks: &mpsc::Sender<io::Result<Bytes>>,
     ) -> io::Result<()> {
         let mut written = self.written.subscribe();
         written.borrow_and_update();
         let log = self.clone();
         let of = only.clone();
-        let (mut file, beginning) = blocking(move || log.beginning(query.lines, of.as_deref())).await?;
+        let (mut file, beginning) = blocking(move || log.beginning(query.lines, of.as_ref())).await?;
         for chunk in beginning {
             if chunks.send(Ok(chunk)).await.is_err() {
                 return Ok(());
@@ -70,7 +73,7 @@ impl Log {
             }
             let log = self.clone();
             let of = only.clone();
-            let (next, fresh) = blocking(move || log.fresh(file, of.as_deref())).await?;
+            let (next, fresh) = blocking(move || log.fresh(file, of.as_ref())).await?;
             file = next;
             for chunk in fresh {
                 if chunks.send(Ok(chunk)).await.is_err() {
@@ -93,7 +96,11 @@ impl Log {
     }
 
     /// The kept lines up to now, and the file to go on with, positioned at its end.
-    fn beginning(&self, lines: Option<usize>, only: Option<&str>) -> io::Result<(Option<File>, Vec<Bytes>)> {
+    fn beginning(
+        &self,
+        lines: Option<usize>,
+        only: Option<&StreamFilter>,
+    ) -> io::Result<(Option<File>, Vec<Bytes>)> {
         self.write_out();
         // Nothing is half written meanwhile.
         let _held = super::lock(&self.file);
@@ -131,7 +138,11 @@ impl Log {
     }
 
     /// What was written since, oldest first: the rest of the file that was read last, then every newer one.
-    fn fresh(&self, file: Option<File>, only: Option<&str>) -> io::Result<(Option<File>, Vec<Bytes>)> {
+    fn fresh(
+        &self,
+        file: Option<File>,
+        only: Option<&StreamFilter>,
+    ) -> io::Result<(Option<File>, Vec<Bytes>)> {
         // No file is set aside while this looks at them.
         let _held = super::lock(&self.file);
         let known = file.as_ref().map(|file| file.metadata().map(|found| found.ino())).transpose()?;
@@ -162,7 +173,7 @@ impl Log {
     }
 }
 
-fn read_rest(file: &mut File, only: Option<&str>, chunks: &mut Vec<Bytes>) -> io::Result<()> {
+fn read_rest(file: &mut File, only: Option<&StreamFilter>, chunks: &mut Vec<Bytes>) -> io::Result<()> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     let shown: Vec<u8> = bytes

@@ -36,3 +36,20 @@ impl Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_where_they_end() {
+        let mut lines = Lines::default();
+        let mut out: Vec<String> = Vec::new();
+        let mut keep = |line: &[u8]| out.push(String::from_utf8(line.to_vec()).expect("text"));
+        lines.push(b"one\ntw", &mut keep);
+        lines.push(b"o\n\nthree", &mut keep);
+        lines.finish(&mut keep);
+        lines.finish(&mut keep);
+        assert_eq!(out, ["one", "two", "", "three"]);
+    }
+}

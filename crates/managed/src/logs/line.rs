@@ -1,6 +1,7 @@
 //! One line of a log file: `2026-01-01T00:00:00.000Z [STREAM] text`. A text with line ends in it, which only clients can
 //! put, is written with `]+ ` and escapes. Pure.
 
+use super::StreamFilter;
 use jiff::Timestamp;
 
 /// How many letters of an instance's id `dory logs` shows.
@@ -77,10 +78,11 @@ impl Line<'_> {
     }
 }
 
-/// The line as `dory logs` shows it, its instance by the beginning of its id; `None` when it is another function's.
-pub(super) fn shown(raw: &[u8], only: Option<&str>) -> Option<Vec<u8>> {
+/// The line as `dory logs` shows it, a stream that is named by an id by the beginning of that; `None` when its stream is
+/// not asked for.
+pub(super) fn shown(raw: &[u8], only: Option<&StreamFilter>) -> Option<Vec<u8>> {
     let Some(line) = read(raw) else { return only.is_none().then(|| raw.to_vec()) };
-    if only.is_some_and(|name| !of_function(line.stream, name)) {
+    if only.is_some_and(|only| !only(line.stream)) {
         return None;
     }
     let id = line.stream.trim_end_matches(']').rsplit(['[', ']', '/']).next().unwrap_or(line.stream);
@@ -93,15 +95,10 @@ fn is_id(id: &str) -> bool {
     id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether a stream of a shared group, `YYYY/MM/DD/NAME[VERSION][ID]`, is this function's.
-fn of_function(stream: &str, name: &str) -> bool {
-    let rest = stream.splitn(4, '/').nth(3).unwrap_or_default();
-    rest.strip_prefix(name).is_some_and(|rest| rest.starts_with('['))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     const TIME: &str = "2026-11-21T12:00:00.123Z";
 
@@ -126,16 +123,17 @@ mod tests {
 
     #[test]
     fn people_see_a_short_id() {
-        let show = |stream: &str, only: Option<&str>| {
+        let show = |stream: &str, only: Option<&'static str>| {
             let mut bytes = Vec::new();
             write(&mut bytes, TIME, stream, b"text");
-            shown(&bytes, only).map(|line| String::from_utf8(line).expect("text"))
+            let only = only.map(|part| Arc::new(move |stream: &str| stream.contains(part)) as StreamFilter);
+            shown(&bytes, only.as_ref()).map(|line| String::from_utf8(line).expect("text"))
         };
         let id = "0123456789abcdef0123456789abcdef";
         let short = Some(format!("{TIME} [01234567] text\n"));
         assert_eq!(show(&format!("2026/11/21/[$LATEST]{id}"), None), short);
-        assert_eq!(show(&format!("2026/11/21/hello[$LATEST][{id}]"), Some("hello")), short);
-        assert_eq!(show(&format!("2026/11/21/hello[$LATEST][{id}]"), Some("hell")), None);
+        assert_eq!(show(&format!("2026/11/21/hello[$LATEST][{id}]"), Some("/hello[")), short);
+        assert_eq!(show(&format!("2026/11/21/hello[$LATEST][{id}]"), Some("/hell[")), None);
         assert_eq!(show("mine", None), Some(format!("{TIME} [mine] text\n")));
     }
 }

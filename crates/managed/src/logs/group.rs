@@ -2,11 +2,11 @@
 //! the group's real name and what clients set.
 
 use super::{Log, Logs, OLD_FILES, line, lock};
-use crate::definition::object_name;
-use crate::logging::default_group;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,13 @@ const STREAMS_MAX: usize = 10_000;
 
 /// Groups that clients may make: each is a file.
 const GROUPS_MAX: usize = 10_000;
+
+/// The extension of what stands beside a log.
+const SIDECAR: &str = "json";
+
+/// Of a group's name, in the name of its file; and of its hash, so much that no two meet.
+const NAME_CHARS: usize = 100;
+const HASH_BYTES: usize = 8;
 
 /// A log group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,16 +84,21 @@ pub(super) struct Meta {
     pub(super) streams: BTreeMap<String, i64>,
 }
 
-/// Where a group's log is: functions' own by the names of their objects, others in a directory of their own.
+/// Where a group's log is. Names of groups are longer than those of files may be, and have slashes: so much of the name as
+/// tells people which one it is, and a hash of the whole.
 pub(super) fn file(namespace: &str, group: &str) -> String {
-    match group.strip_prefix("/aws/lambda/") {
-        Some(name) if !name.contains('/') => format!("{namespace}/{}.log", object_name(name)),
-        _ => format!("{namespace}/groups/{}.log", object_name(group)),
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let known: String = group.trim_start_matches('/').chars().map(plain).take(NAME_CHARS).collect();
+    let mut file = format!("{namespace}/{known}-");
+    for byte in &Sha256::digest(group)[..HASH_BYTES] {
+        // Writing to a string cannot fail.
+        let _ = write!(file, "{byte:02x}");
     }
+    file + ".log"
 }
 
 pub(super) fn sidecar(log: &Path) -> PathBuf {
-    log.with_extension("json")
+    log.with_extension(SIDECAR)
 }
 
 impl Meta {
@@ -109,14 +121,11 @@ impl Log {
     pub(super) fn known(&self, create: bool) -> io::Result<Option<Meta>> {
         let mut meta = lock(&self.meta);
         if meta.is_none() {
-            // A log of before there were groups: as old as its file.
-            let old = fs::metadata(&self.path).and_then(|found| found.modified()).ok();
-            if old.is_none() && !create {
+            if !create {
                 return Ok(None);
             }
-            let created = old.and_then(|time| Timestamp::try_from(time).ok()).unwrap_or_else(Timestamp::now);
-            let fresh =
-                Meta { group: self.group.clone(), created_ms: created.as_millisecond(), ..Meta::default() };
+            let created_ms = Timestamp::now().as_millisecond();
+            let fresh = Meta { group: self.group.clone(), created_ms, ..Meta::default() };
             fresh.write(&self.path)?;
             *meta = Some(fresh);
         }
@@ -177,19 +186,11 @@ impl Logs {
     /// All groups of a namespace, by name.
     pub fn groups(&self, namespace: &str) -> io::Result<Vec<LogGroup>> {
         self.flush();
-        let mut names = BTreeMap::new();
-        for (dir, own) in [(self.dir.join(namespace), true), (self.dir.join(namespace).join("groups"), false)]
-        {
-            let Ok(entries) = fs::read_dir(&dir) else { continue };
-            for entry in entries {
-                let path = entry?.path();
-                let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-                let kind = path.extension().and_then(|kind| kind.to_str());
-                match (kind, Meta::read(&path)) {
-                    (Some("json" | "log"), Some(meta)) => drop(names.insert(meta.group, ())),
-                    (Some("log"), None) if own => drop(names.insert(default_group(stem), ())),
-                    _ => {}
-                }
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(self.dir.join(namespace)).into_iter().flatten() {
+            let path = entry?.path();
+            if path.extension().is_some_and(|kind| kind == SIDECAR) {
+                names.extend(Meta::read(&path).map(|meta| meta.group));
             }
         }
         let group = |name: String| {
@@ -202,7 +203,7 @@ impl Logs {
                 stored_bytes: log.stored_bytes(),
             })
         };
-        names.into_keys().map(group).collect()
+        names.into_iter().map(group).collect()
     }
 
     /// The log of a group that exists.

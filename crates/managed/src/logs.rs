@@ -1,19 +1,17 @@
-//! The logs of functions: one file for each log group below `logs/`, written by one thread, rotated by size, read and
-//! followed by `dory logs` and CloudWatch Logs. An invocation only appends to memory; nothing is lost and nothing is
-//! reordered, because who cannot write as fast as its function prints stops reading from the function's pipe.
+//! Logs: one file for each log group, written by one thread, rotated by size, read by time or as lines, and followed. Who
+//! logs only appends to memory; nothing is lost and nothing is reordered, because who prints faster than the disk takes it
+//! waits in [`Log::ready`].
 //!
 //! Each line of a file is an event: `2026-01-01T00:00:00.000Z [STREAM] text`.
 
 mod events;
 mod group;
 mod line;
-mod lines;
 mod read;
 
 pub use events::{EventQuery, LogEvent, LogPage, LogPosition, Start, Streams};
 pub use group::{GroupError, LogGroup, LogStream};
-pub(crate) use lines::Lines;
-pub use read::LogQuery;
+pub use read::{LogQuery, StreamFilter};
 
 use group::Meta;
 use jiff::Timestamp;
@@ -26,11 +24,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// A file is set aside at this size; three of them are kept, so that one function's log stays under 40 MB.
+/// A file is set aside at this size; three of them are kept, so that one group stays under 40 MB.
 const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
 const OLD_FILES: u32 = 3;
 
-/// Above this, readers of a function's output wait for the disk.
+/// Above this, who logs waits for the disk.
 const BACKLOG_BYTES_MAX: usize = 1024 * 1024;
 
 /// The writer gathers what comes in so short a time into one write: under load that is one wake-up for many lines.
@@ -40,8 +38,8 @@ const GATHER: Duration = Duration::from_millis(2);
 /// number has doubled.
 const UNUSED_MAX: usize = 64;
 
-/// Logs that wait for the writer. Each waits at most once, so only with more functions than this, all of them printing
-/// within [`GATHER`], would an invocation wait for the disk.
+/// Logs that wait for the writer. Each waits at most once, so only with more groups than this, all of them written to
+/// within [`GATHER`], would somebody who appends wait for the disk.
 const WAITING_MAX: usize = 4096;
 
 /// All logs. Dropping it ends the writer's thread after the last line is written.
@@ -54,10 +52,11 @@ pub struct Logs {
 }
 
 impl Logs {
-    pub(crate) fn open(dir: PathBuf) -> io::Result<Logs> {
+    /// Opens the logs below a directory, which is made where it is missing.
+    pub fn open(dir: PathBuf) -> io::Result<Logs> {
         fs::create_dir_all(&dir)?;
         let (writer, work) = mpsc::sync_channel::<Arc<Log>>(WAITING_MAX);
-        std::thread::Builder::new().name("function-logs".to_owned()).spawn(move || {
+        std::thread::Builder::new().name("logs".to_owned()).spawn(move || {
             while let Ok(log) = work.recv() {
                 std::thread::sleep(GATHER);
                 log.write_out();
@@ -70,7 +69,7 @@ impl Logs {
     }
 
     /// The log of one group, which need not exist yet: it comes to be with its first line.
-    pub(crate) fn of(&self, namespace: &str, group: &str) -> Arc<Log> {
+    pub fn of(&self, namespace: &str, group: &str) -> Arc<Log> {
         let file = group::file(namespace, group);
         let mut open = lock(&self.open);
         if let Some(log) = open.get(&file) {
@@ -88,18 +87,18 @@ impl Logs {
         });
         open.insert(file, log.clone());
         if open.len() > self.close_at.load(Ordering::Relaxed) {
-            // Neither an instance, nor a reader, nor the writer has it: then nothing is pending either.
+            // Neither who logs, nor a reader, nor the writer has it: then nothing is pending either.
             open.retain(|_, log| Arc::strong_count(log) > 1);
             self.close_at.store(2 * open.len() + UNUSED_MAX, Ordering::Relaxed);
         }
         log
     }
 
-    /// Whether a group was made, or ever logged to, so that the log of a deleted function can still be read.
-    pub(crate) fn exists(&self, namespace: &str, group: &str) -> bool {
+    /// Whether a group was made, or ever logged to, so that what a deleted function logged can still be read.
+    pub fn exists(&self, namespace: &str, group: &str) -> bool {
         let file = group::file(namespace, group);
-        let path = self.dir.join(&file);
-        let written = || path.is_file() || group::sidecar(&path).is_file();
+        let sidecar = group::sidecar(&self.dir.join(&file));
+        let written = || sidecar.is_file();
         written() || {
             // Its first lines may be on their way, in nobody's hands but the writer's.
             let open = lock(&self.open).get(&file).cloned();
@@ -108,7 +107,7 @@ impl Logs {
     }
 
     /// Writes out everything that was appended before.
-    pub(crate) fn flush(&self) {
+    pub fn flush(&self) {
         let logs: Vec<Arc<Log>> = lock(&self.open).values().cloned().collect();
         for log in logs {
             log.write_out();
@@ -139,7 +138,7 @@ struct Pending {
 
 impl Log {
     /// Appends lines of one stream (an instance), which have no line ends in them.
-    pub(crate) fn append<'a>(self: &Arc<Self>, stream: &str, lines: impl IntoIterator<Item = &'a [u8]>) {
+    pub fn append<'a>(self: &Arc<Self>, stream: &str, lines: impl IntoIterator<Item = &'a [u8]>) {
         self.pend(|bytes| {
             // Taken under the lock, so that times do not go back from line to line.
             let now = Timestamp::now();
@@ -168,7 +167,7 @@ impl Log {
     }
 
     /// Waits until the backlog is small enough to read more output.
-    pub(crate) async fn ready(&self) {
+    pub async fn ready(&self) {
         let mut written = self.written.subscribe();
         while lock(&self.pending).bytes.len() > BACKLOG_BYTES_MAX {
             if written.changed().await.is_err() {
@@ -189,7 +188,7 @@ impl Log {
             return;
         }
         if let Err(error) = self.write(&mut file, &bytes) {
-            tracing::error!(path = %self.path.display(), %error, lost_bytes = bytes.len(), "a function's log was lost");
+            tracing::error!(path = %self.path.display(), %error, lost_bytes = bytes.len(), "a log was lost");
             *file = None;
         }
         self.written.send_modify(|written| *written += bytes.len() as u64);
