@@ -34,7 +34,7 @@ async fn body(queue: &Queue) -> Option<String> {
     Some(String::from_utf8_lossy(&message.body).into_owned())
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_sent_is_received_in_order_and_ends_when_deleted() {
     let queue = Queues::in_memory(clock()).await.queue("one");
     send(&queue, "a", NOW).await;
