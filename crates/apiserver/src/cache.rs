@@ -68,8 +68,7 @@ impl Cache {
             let page = store.list(range.clone()).await?;
             for entry in &page.entries {
                 let Some(index) = self.index(&entry.key) else { continue };
-                let kind = self.shelves[index].kind;
-                match Item::read(kind, entry.key.clone(), &entry.value, entry.modified) {
+                match self.shelves[index].item(&entry.key, &entry.value, entry.modified) {
                     Ok(item) => items[index].push(item),
                     Err(error) => tracing::error!(key = %entry.key, %error, "an object cannot be read"),
                 }
@@ -149,8 +148,7 @@ impl Cache {
         for change in changes {
             let Some(index) = self.index(&change.key) else { continue };
             let shelf = &self.shelves[index];
-            let stored = change.value.as_deref();
-            match shelf.apply(&change.key, stored, change.previous.as_deref(), change.revision) {
+            match shelf.apply(&change.key, change.value.as_ref(), change.revision) {
                 Ok(()) if touched.contains(&index) => {}
                 Ok(()) => touched.push(index),
                 Err(error) => tracing::error!(key = %change.key, %error, "a change cannot be read"),
@@ -161,6 +159,11 @@ impl Cache {
         for index in touched {
             self.shelves[index].notify(revision);
         }
+    }
+
+    /// Forgets changes that are older than watches may ask for. New changes do the same; this is for when there are none.
+    pub(crate) fn forget_old(&self) {
+        self.shelves.iter().for_each(|shelf| shelf.forget_old());
     }
 
     fn publish(&self, revision: Revision) {

@@ -134,17 +134,17 @@ impl Policy {
             for item in cache.resource(GROUP, plural).all("") {
                 let binding = item.value();
                 let text = |key: &str| binding["roleRef"][key].as_str().unwrap_or_default().to_owned();
-                let role = (text("kind"), item.namespace.to_string(), text("name"));
+                let role = (text("kind"), item.namespace().to_owned(), text("name"));
                 let rules = roles.entry(role.clone()).or_insert_with(|| {
                     Arc::new(role_rules(cache, &role.0, &role.1, &role.2).unwrap_or_default())
                 });
                 let subjects = binding["subjects"].as_array().into_iter().flatten();
-                let subjects = subjects.filter_map(|own| Subject::read(own, &item.namespace)).collect();
+                let subjects = subjects.filter_map(|own| Subject::read(own, item.namespace())).collect();
                 let grant = Grant { subjects, rules: rules.clone() };
-                if item.namespace.is_empty() {
+                if item.namespace().is_empty() {
                     policy.cluster.push(grant);
                 } else {
-                    policy.namespaces.entry(item.namespace.to_string()).or_default().push(grant);
+                    policy.namespaces.entry(item.namespace().to_owned()).or_default().push(grant);
                 }
             }
         }
@@ -168,7 +168,7 @@ fn role_rules(cache: &Cache, kind: &str, namespace: &str, name: &str) -> Option<
     let selectors = role["aggregationRule"]["clusterRoleSelectors"].as_array().into_iter().flatten();
     for selector in selectors.filter_map(|selector| LabelSelector::from_json(selector).ok()) {
         let all = cluster.all("");
-        let matching = all.iter().filter(|own| *own.name != *name);
+        let matching = all.iter().filter(|own| own.name() != name);
         let matching =
             matching.filter(|own| selector.matches_with(|key| own.labels.get(key).map(String::as_str)));
         rules.extend(matching.flat_map(|own| Rule::read_all(&own.value()["rules"])));

@@ -67,11 +67,14 @@ impl ListMeta {
 pub(crate) fn list(call: &Call, kind: &Kind, items: &[Arc<Item>], meta: &ListMeta) -> Reply {
     let bytes = match call.media.shape {
         Shape::Object => {
-            joined(kind.list_kind, kind.api_version, meta, items.iter().map(|i| i.bytes.clone()))
+            let put = |out: &mut Vec<u8>, item: &Item| item.put_served(out);
+            joined(kind.list_kind, kind.api_version, meta, items, put)
         }
         Shape::Metadata => {
-            let rows = items.iter().map(|item| metadata_only(&item.bytes));
-            joined("PartialObjectMetadataList", "meta.k8s.io/v1", meta, rows)
+            let put = |out: &mut Vec<u8>, item: &Item| {
+                out.extend_from_slice(&metadata_only(&item.served()));
+            };
+            joined("PartialObjectMetadataList", "meta.k8s.io/v1", meta, items, put)
         }
         Shape::Table => {
             let values: Vec<Value> = items.iter().map(|item| item.value()).collect();
@@ -85,18 +88,19 @@ fn joined(
     list_kind: &str,
     api_version: &str,
     meta: &ListMeta,
-    items: impl ExactSizeIterator<Item = Bytes>,
+    items: &[Arc<Item>],
+    put: impl Fn(&mut Vec<u8>, &Item),
 ) -> Bytes {
     let mut out = String::with_capacity(128);
     let metadata = meta.to_json();
     write!(out, r#"{{"kind":"{list_kind}","apiVersion":"{api_version}","metadata":{metadata},"items":["#)
         .expect("writing into a string cannot fail");
     let mut out = out.into_bytes();
-    for (index, item) in items.enumerate() {
+    for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        out.extend_from_slice(&item);
+        put(&mut out, item);
     }
     out.extend_from_slice(b"]}");
     out.into()

@@ -1,5 +1,5 @@
-//! What the server does unasked: Events end after an hour, and history in the store ends after some minutes. Sleeps
-//! until there is something to do, so that an idle server stays idle.
+//! What the server does unasked: Events end after an hour, and history in the store and the cache ends after some minutes.
+//! Sleeps until there is something to do, so that an idle server stays idle.
 
 use crate::{api::Api, cache::Item};
 use std::{
@@ -66,6 +66,7 @@ async fn end_history(api: Weak<Api>, keep: Duration) {
         if let Err(error) = api.store.compact(revision).await {
             tracing::warn!(%error, revision, "the store's history could not be compacted");
         }
+        api.cache.forget_old();
     }
 }
 

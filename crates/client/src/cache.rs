@@ -2,7 +2,7 @@
 //! relist on 410, backoff). Shared by whoever holds a clone; the watch ends with the last clone.
 //! It knows no kinds and never writes.
 
-mod object;
+pub(crate) mod object;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -22,6 +22,7 @@ use tokio::task::AbortHandle;
 use self::object::Object;
 use self::state::State;
 use crate::changes::{Changes, Mailbox};
+use crate::follow::Follow;
 use crate::key::Key;
 
 /// Which words an object is found under in an index.
@@ -36,8 +37,24 @@ pub struct Selectors {
     pub labels: Option<String>,
     /// A field selector, as in `kubectl --field-selector`.
     pub fields: Option<String>,
-    /// Keep the metadata of the objects and nothing else.
+    /// Take the metadata of the objects and nothing else.
     pub metadata_only: bool,
+}
+
+impl Selectors {
+    /// What a watcher asks the API for.
+    pub(crate) fn request(
+        &self,
+        client: &kube::Client,
+        resource: &ApiResource,
+    ) -> (Api<Object>, watcher::Config) {
+        let api = match &self.namespace {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
+            None => Api::all_with(client.clone(), resource),
+        };
+        let (label_selector, field_selector) = (self.labels.clone(), self.fields.clone());
+        (api, watcher::Config { label_selector, field_selector, ..watcher::Config::default() })
+    }
 }
 
 struct Inner {
@@ -75,15 +92,7 @@ impl Cache {
     /// Starts watching. Must be called inside a tokio runtime.
     #[must_use]
     pub fn start(client: &kube::Client, resource: ApiResource, selectors: Selectors) -> Cache {
-        let api: Api<Object> = match &selectors.namespace {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-            None => Api::all_with(client.clone(), &resource),
-        };
-        let config = watcher::Config {
-            label_selector: selectors.labels,
-            field_selector: selectors.fields,
-            ..watcher::Config::default()
-        };
+        let (api, config) = selectors.request(client, &resource);
         let inner = Arc::new(Inner {
             resource,
             metadata_only: selectors.metadata_only,
@@ -106,6 +115,11 @@ impl Cache {
     pub async fn synced(&self) {
         // The sender lives in `self`, so the wait cannot fail.
         let _ = self.0.synced.subscribe().wait_for(|synced| *synced).await;
+    }
+
+    /// Tells when the first list is complete.
+    pub(crate) fn sync(&self) -> watch::Receiver<bool> {
+        self.0.synced.subscribe()
     }
 
     /// Whether the first list is complete.
@@ -245,15 +259,18 @@ impl Caches {
         self.get(crate::resource::<K>(), Selectors::default())
     }
 
-    /// The cache of the metadata of a whole resource; the full one serves when it runs already.
+    /// The changes of the metadata of a whole resource; those of its cache when it runs already.
     #[must_use]
-    pub fn metadata(&self, resource: ApiResource) -> Cache {
+    pub fn follow_metadata(&self, resource: ApiResource) -> Follow {
         let full = (resource.api_version.clone(), resource.plural.clone(), Selectors::default());
         let running =
             self.running.lock().expect("nothing panics while holding it").get(&full).and_then(Weak::upgrade);
         match running {
-            Some(inner) => Cache(inner),
-            None => self.get(resource, Selectors { metadata_only: true, ..Selectors::default() }),
+            Some(inner) => Follow::of(Cache(inner)),
+            None => {
+                let selectors = Selectors { metadata_only: true, ..Selectors::default() };
+                Follow::start(&self.client, resource, selectors)
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //!   in_process(service) ─┐                       ┌─ Objects   get, create, patch, delete: JSON in, JSON out
 //!   from_kubeconfig ─────┴── kube::Client ───────┼─ Cache     list + watch, kept in memory, shared
 //!                                                │    └─ Changes   bounded, coalesced by key
+//!                                                ├─ Follow    list + watch: changes alone, nothing kept
 //!                                                └─ Recorder  events, aggregated and rate bound
 //! ```
 //!
@@ -16,6 +17,7 @@ mod changes;
 mod connect;
 mod diff;
 pub mod events;
+mod follow;
 mod key;
 mod objects;
 pub mod owner;
@@ -25,6 +27,7 @@ pub use changes::{Change, Changes};
 pub use connect::{Body, BoxError, ConnectError, from_kubeconfig, in_process};
 pub use diff::merge_patch;
 pub use events::Recorder;
+pub use follow::Follow;
 pub use k8s_openapi;
 pub use key::{Key, revision_of};
 pub use kube;

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use client::{Cache, Caches, Deletion, Key, Objects, Patch, Propagation, kube, owner};
+use client::{Caches, Deletion, Key, Objects, Patch, Propagation, kube, owner};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use reconcile::{CancellationToken, Error, Loop, Outcome, Queue, Reconciler};
@@ -26,7 +26,7 @@ const IGNORED: &str = "Event";
 
 struct Collector {
     client: kube::Client,
-    watched: Vec<(Resource, Cache)>,
+    watched: Vec<Resource>,
     graph: Arc<Mutex<Graph>>,
     queue: Queue,
     /// The resources by group and kind; asked again when an owner is of an unknown kind.
@@ -51,24 +51,21 @@ pub(crate) async fn run(caches: Caches, shutdown: CancellationToken) {
 fn collector(caches: &Caches, resources: Vec<Resource>) -> Loop {
     let kinds = by_kind(&resources);
     let watched = resources.into_iter().filter(|resource| resource.watchable && resource.api.kind != IGNORED);
-    let watched: Vec<(Resource, Cache)> = watched
-        .map(|resource| {
-            let cache = caches.metadata(resource.api.clone());
-            (resource, cache)
-        })
-        .collect();
+    let watched: Vec<Resource> = watched.collect();
+    let follows: Vec<_> =
+        watched.iter().map(|resource| caches.follow_metadata(resource.api.clone())).collect();
     let (graph, queue) = (Arc::new(Mutex::new(Graph::default())), Queue::default());
     let collector = Collector {
         client: caches.client().clone(),
-        watched: watched.clone(),
+        watched,
         graph: graph.clone(),
         queue: queue.clone(),
         kinds: Mutex::new(kinds),
     };
     let mut work = Loop::new("garbage", Arc::new(collector), WORKERS).with_queue(queue);
-    for (index, (_, cache)) in watched.iter().enumerate() {
+    for (index, follow) in follows.into_iter().enumerate() {
         let graph = graph.clone();
-        work = work.watch(cache, move |change| {
+        work = work.follow(follow, move |change| {
             let look = graph.lock().expect("nothing panics while holding it").see(index, change);
             look.into_iter().map(Key::cluster).collect()
         });
@@ -119,16 +116,26 @@ impl Collector {
         }
     }
 
-    /// The object of a uid as its cache has it, and where to write it.
-    fn find(&self, uid: &str) -> Option<(Objects, Key, Arc<Value>)> {
-        let (resource, key) = {
+    /// Where the object of a uid is written, its key, and the version that the graph has seen.
+    fn find(&self, uid: &str) -> Option<(Objects, Key, u64)> {
+        let (resource, key, revision) = {
             let graph = self.graph();
             let node = graph.node(uid)?;
-            (node.resource, node.key.clone())
+            (node.resource, node.key.clone(), node.revision)
         };
-        let (resource, cache) = self.watched.get(resource)?;
-        let object = cache.get(&key).filter(|object| object["metadata"]["uid"] == uid)?;
-        Some((Objects::new(self.client.clone(), resource.api.clone()), key, object))
+        let resource = self.watched.get(resource)?;
+        Some((Objects::new(self.client.clone(), resource.api.clone()), key, revision))
+    }
+
+    /// The object of a uid as it is now; `None` when there is none.
+    async fn read(&self, uid: &str) -> Result<Option<(Objects, Key, Value)>, Error> {
+        let Some((objects, key, _)) = self.find(uid) else { return Ok(None) };
+        match objects.get(&key).await {
+            Ok(object) if object["metadata"]["uid"] == uid => Ok(Some((objects, key, object))),
+            Ok(_) => Ok(None),
+            Err(error) if client::is_not_found(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Asks the API whether owners exist that no watch has shown.
@@ -171,12 +178,11 @@ impl Collector {
     }
 
     async fn delete(&self, uid: &str, propagation: Propagation, rewritten: bool) -> Result<(), Error> {
-        let Some((objects, key, object)) = self.find(uid) else { return Ok(()) };
-        let version = object["metadata"]["resourceVersion"].as_str().filter(|_| !rewritten);
+        let Some((objects, key, revision)) = self.find(uid) else { return Ok(()) };
         let deletion = Deletion {
             uid: Some(uid.to_owned()),
             // What we know of its owners must still hold.
-            resource_version: version.map(str::to_owned),
+            resource_version: (!rewritten).then(|| revision.to_string()),
             propagation: Some(propagation),
             grace_seconds: None,
         };
@@ -202,7 +208,7 @@ impl Collector {
         uid: &str,
         rewrite: impl FnOnce(&mut Vec<Value>),
     ) -> Result<(), Error> {
-        let Some((objects, key, object)) = self.find(uid) else { return Ok(()) };
+        let Some((objects, key, object)) = self.read(uid).await? else { return Ok(()) };
         let mut references = owner::references(&object).to_vec();
         rewrite(&mut references);
         let version = &object["metadata"]["resourceVersion"];
@@ -211,7 +217,7 @@ impl Collector {
     }
 
     async fn remove_finalizer(&self, uid: &str, finalizer: &str) -> Result<(), Error> {
-        let Some((objects, key, object)) = self.find(uid) else { return Ok(()) };
+        let Some((objects, key, object)) = self.read(uid).await? else { return Ok(()) };
         let mut finalizers = object["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
         finalizers.retain(|known| known != finalizer);
         let version = &object["metadata"]["resourceVersion"];

@@ -6,6 +6,7 @@ mod certificate;
 mod compile;
 mod cors;
 mod function;
+mod functions;
 mod path;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ pub(crate) use certificate::Certificates;
 pub(crate) use compile::{Objects, compile, is_served};
 pub(crate) use cors::Cors;
 pub(crate) use function::{Function, RouteMatch};
+pub(crate) use functions::Functions;
 use path::Paths;
 
 /// Paths under this prefix are the gateway's own, except on hosts that an Ingress names: the way to a function

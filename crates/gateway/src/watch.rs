@@ -1,4 +1,4 @@
-//! Keeps the table in step with the API: five caches, one compiler, and the status of the Ingresses that are served.
+//! Keeps the table in step with the API: five caches and the functions, one compiler, and the status of the Ingresses that are served.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use client::k8s_openapi::api::discovery::v1::EndpointSlice;
 use client::k8s_openapi::api::networking::v1::Ingress;
 use client::kube::api::ApiResource;
 use client::kube::core::GroupVersionKind;
-use client::{Cache, Key, Selectors, kube, resource};
-use futures::StreamExt;
+use client::{Cache, Change, Follow, Key, Selectors, kube, resource};
+use futures::{FutureExt, Stream, StreamExt};
 use serde_json::{Value, json};
 
 use crate::handler::Current;
-use crate::table::{Objects, compile, is_served};
+use crate::table::{Functions, Objects, compile, is_served};
 
 /// Changes come in bursts (a rollout touches slices many times); the table is compiled once per this.
 const SETTLE: Duration = Duration::from_millis(3);
@@ -26,7 +26,7 @@ pub(crate) struct Watch {
     services: Cache,
     slices: Cache,
     secrets: Cache,
-    functions: Cache,
+    functions: Follow,
     aliases: Cache,
     client: kube::Client,
 }
@@ -49,41 +49,62 @@ impl Watch {
             services: all(resource::<Service>()),
             slices: all(resource::<EndpointSlice>()),
             secrets: Cache::start(&client, resource::<Secret>(), tls),
-            functions: all(function),
+            functions: Follow::start(&client, function, Selectors::default()),
             aliases: all(alias),
             client,
         }
     }
 
-    fn caches(&self) -> [&Cache; 6] {
-        [&self.ingresses, &self.services, &self.slices, &self.secrets, &self.functions, &self.aliases]
+    fn caches(&self) -> [&Cache; 5] {
+        [&self.ingresses, &self.services, &self.slices, &self.secrets, &self.aliases]
     }
 
     /// Compiles a table whenever something changes, for as long as it is polled.
-    pub(crate) async fn run(self, current: Arc<Current>) {
+    pub(crate) async fn run(mut self, current: Arc<Current>) {
+        let mut functions = Arc::new(Functions::default());
+        while let Some(change) = self.functions.listed().await {
+            Arc::make_mut(&mut functions).see(&change);
+        }
         let mut changes = futures::stream::select_all(self.caches().map(Cache::subscribe));
         for cache in self.caches() {
             cache.synced().await;
         }
         loop {
-            current.set(compile(&self.objects()));
+            current.set(compile(&self.objects(functions.clone())));
             self.tell_status().await;
-            if changes.next().await.is_none() {
-                return;
+            // Most changes of functions change nothing here.
+            loop {
+                match self.next(&mut changes, &mut functions).await {
+                    Some(true) => break,
+                    Some(false) => {}
+                    None => return,
+                }
             }
             tokio::time::sleep(SETTLE).await;
             // Everything that came meanwhile is in the caches already.
-            while futures::FutureExt::now_or_never(changes.next()).flatten().is_some() {}
+            while self.next(&mut changes, &mut functions).now_or_never().flatten().is_some() {}
         }
     }
 
-    fn objects(&self) -> Objects {
+    /// Takes in one change and says whether it may change the table; `None` when there will be no more.
+    async fn next(
+        &mut self,
+        changes: &mut (impl Stream<Item = Change> + Unpin),
+        functions: &mut Arc<Functions>,
+    ) -> Option<bool> {
+        tokio::select! {
+            change = changes.next() => change.map(|_| true),
+            change = self.functions.next() => change.map(|change| Arc::make_mut(functions).see(&change)),
+        }
+    }
+
+    fn objects(&self, functions: Arc<Functions>) -> Objects {
         Objects {
             ingresses: self.ingresses.list(),
             services: self.services.list(),
             slices: self.slices.list(),
             secrets: self.secrets.list(),
-            functions: self.functions.list(),
+            functions,
             aliases: self.aliases.list(),
         }
     }

@@ -71,8 +71,8 @@ impl Pods {
     /// Follows the pods of this node until `stop`.
     pub(crate) async fn follow(self: Arc<Self>, pods: Cache, stop: CancellationToken) {
         let mut changes = pods.subscribe();
-        let mut config_maps = self.ground.sources.cache(Kind::ConfigMap).subscribe();
-        let mut secrets = self.ground.sources.cache(Kind::Secret).subscribe();
+        let mut config_maps = self.ground.sources.changes(Kind::ConfigMap);
+        let mut secrets = self.ground.sources.changes(Kind::Secret);
         loop {
             tokio::select! {
                 biased;

@@ -1,12 +1,12 @@
-//! The ConfigMaps and Secrets that pods draw from: names collected from a pod, objects taken from the shared caches, and
-//! asked for once at the API where a cache may lag behind the pod. Values come out as bytes.
+//! The ConfigMaps and Secrets that pods draw from: names collected from a pod, objects read from the API when one starts or
+//! one of them changes. There may be many that no pod draws from, so none is kept. Values come out as bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use base64::Engine;
 use client::k8s_openapi::api::core::v1 as api;
-use client::{Cache, Caches, Key, Objects};
+use client::{ApiResource, Caches, Follow, Key, Objects};
 use serde_json::Value;
 
 /// What kind of object keys and values come from.
@@ -50,49 +50,42 @@ impl Gathered {
     }
 }
 
-/// The two caches.
-#[derive(Clone)]
-pub(crate) struct Sources {
-    config_maps: Cache,
-    secrets: Cache,
-    client: client::kube::Client,
+impl Kind {
+    fn resource(self) -> ApiResource {
+        match self {
+            Kind::ConfigMap => client::resource::<api::ConfigMap>(),
+            Kind::Secret => client::resource::<api::Secret>(),
+        }
+    }
 }
+
+/// The way to them.
+#[derive(Clone)]
+pub(crate) struct Sources(Caches);
 
 impl Sources {
     pub(crate) fn new(caches: &Caches) -> Sources {
-        let client = caches.client().clone();
-        Sources { config_maps: caches.of::<api::ConfigMap>(), secrets: caches.of::<api::Secret>(), client }
+        Sources(caches.clone())
     }
 
-    pub(crate) fn cache(&self, kind: Kind) -> &Cache {
-        match kind {
-            Kind::ConfigMap => &self.config_maps,
-            Kind::Secret => &self.secrets,
-        }
+    /// Tells of every change.
+    pub(crate) fn changes(&self, kind: Kind) -> Follow {
+        self.0.follow_metadata(kind.resource())
     }
 
     /// Everything that `names` mention and that exists.
     pub(crate) async fn gather(&self, namespace: &str, names: &BTreeSet<Name>) -> Gathered {
-        let mut found = BTreeMap::new();
-        for (kind, name) in names {
-            let key = Key::new(namespace, name);
-            let object = match self.cache(*kind).get(&key) {
-                Some(object) => Some(object),
-                None => self.ask(*kind, &key).await,
-            };
-            found.extend(object.map(|object| ((*kind, name.clone()), object)));
-        }
-        Gathered(found)
+        let asked = names.iter().map(|name| async move {
+            let object = self.read(name.0, &Key::new(namespace, &name.1)).await?;
+            Some((name.clone(), Arc::new(object)))
+        });
+        Gathered(futures::future::join_all(asked).await.into_iter().flatten().collect())
     }
 
-    /// The cache may not have seen yet what was created just before the pod.
-    async fn ask(&self, kind: Kind, key: &Key) -> Option<Arc<Value>> {
-        let objects = match kind {
-            Kind::ConfigMap => Objects::of::<api::ConfigMap>(&self.client),
-            Kind::Secret => Objects::of::<api::Secret>(&self.client),
-        };
+    async fn read(&self, kind: Kind, key: &Key) -> Option<Value> {
+        let objects = Objects::new(self.0.client().clone(), kind.resource());
         match objects.get(key).await {
-            Ok(object) => Some(Arc::new(object)),
+            Ok(object) => Some(object),
             Err(error) if client::is_not_found(&error) => None,
             Err(error) => {
                 tracing::warn!(%key, %error, "failed to read an object that a pod draws from");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use client::{Cache, Change, Key};
+use client::{Cache, Change, Follow, Key};
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use tokio::task::JoinSet;
@@ -68,6 +68,7 @@ pub struct Loop {
     queue: Queue,
     stats: Arc<Stats>,
     sources: Vec<(Cache, MapFn)>,
+    follows: Vec<(Follow, MapFn)>,
     needed: Vec<Cache>,
     resync: Option<Duration>,
 }
@@ -83,6 +84,7 @@ impl Loop {
             queue: Queue::default(),
             stats: Arc::default(),
             sources: Vec::new(),
+            follows: Vec::new(),
             needed: Vec::new(),
             resync: None,
         }
@@ -99,6 +101,18 @@ impl Loop {
     #[must_use]
     pub fn watch(mut self, cache: &Cache, map: impl Fn(&Change) -> Vec<Key> + Send + Sync + 'static) -> Loop {
         self.sources.push((cache.clone(), Box::new(map)));
+        self
+    }
+
+    /// Turns every change of a resource into the keys that it concerns. They are mapped from the first on, also before the
+    /// first turn, so that the objects of the first list need not wait in memory.
+    #[must_use]
+    pub fn follow(
+        mut self,
+        follow: Follow,
+        map: impl Fn(&Change) -> Vec<Key> + Send + Sync + 'static,
+    ) -> Loop {
+        self.follows.push((follow, Box::new(map)));
         self
     }
 
@@ -137,18 +151,24 @@ impl Loop {
 
     /// Runs until `shutdown`; turns that have begun are finished first.
     pub async fn run(self, shutdown: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        let mut listed = Vec::new();
+        for (follow, map) in self.follows {
+            listed.push(follow.synced());
+            tasks.spawn(feed(follow, map, self.queue.clone(), shutdown.clone()));
+        }
         let caches = self.sources.iter().map(|(cache, _)| cache).chain(&self.needed);
         let synced = futures::future::join_all(caches.map(Cache::synced));
         tokio::select! {
-            _ = synced => {}
+            _ = futures::future::join(synced, futures::future::join_all(listed)) => {}
             () = shutdown.cancelled() => return,
         }
-        let mut tasks = JoinSet::new();
         if let (Some(every), Some((cache, _))) = (self.resync, self.sources.first()) {
             tasks.spawn(resync(cache.clone(), self.queue.clone(), every, shutdown.clone()));
         }
         for (cache, map) in self.sources {
-            tasks.spawn(feed(cache, map, self.queue.clone(), shutdown.clone()));
+            let changes = Follow::of(cache);
+            tasks.spawn(feed(changes, map, self.queue.clone(), shutdown.clone()));
         }
         for _ in 0..self.concurrency {
             let worker = Worker {
@@ -163,8 +183,7 @@ impl Loop {
     }
 }
 
-async fn feed(cache: Cache, map: MapFn, queue: Queue, shutdown: CancellationToken) {
-    let mut changes = cache.subscribe();
+async fn feed(mut changes: Follow, map: MapFn, queue: Queue, shutdown: CancellationToken) {
     loop {
         tokio::select! {
             change = changes.next() => match change {

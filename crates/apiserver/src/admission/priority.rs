@@ -68,12 +68,12 @@ pub(super) fn check_default(api: &Api, target: &Target, class: &Value) -> Result
         return Ok(());
     }
     let own = class["metadata"]["name"].as_str().unwrap_or_default();
-    match defaults(api).into_iter().find(|(item, _)| *item.name != *own) {
+    match defaults(api).into_iter().find(|(item, _)| item.name() != own) {
         None => Ok(()),
         Some((item, _)) => {
             let why = format!(
                 "PriorityClass {} is already marked as default. Only one default can exist",
-                item.name
+                item.name()
             );
             Err(Status::forbidden(target.kind.group, target.kind.plural, own, &why))
         }

@@ -139,7 +139,7 @@ impl Taken {
     fn read(api: &Api, namespace: &str, name: &str) -> Taken {
         let mut taken = Taken { addresses: HashSet::new(), ports: HashSet::new() };
         for item in api.cache.resource("", "services").all("") {
-            if *item.namespace == *namespace && *item.name == *name {
+            if item.namespace() == namespace && item.name() == name {
                 continue;
             }
             let service = item.value();

@@ -1,20 +1,24 @@
 //! The bytes of an object. In the store an object has no resourceVersion, because its revision is known only once
-//! it is committed; the cache splices the revision in when the change comes back. For that, `kind`, `apiVersion`
-//! and `metadata` are always written first, so the place of the splice is found without a scan of the object.
+//! it is committed; the revision is spliced in whenever the object goes over the wire, so that the cache shares the
+//! store's bytes. For that, `kind`, `apiVersion` and `metadata` are always written first, so the place of the splice is
+//! found without a scan of the object.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use serde_json::Value;
 use std::io::Write;
 use store::Revision;
 
 const METADATA: &[u8] = b"\"metadata\":{";
+/// By how much the served form of an object is longer than the stored one, at most.
+pub(crate) const SPLICE_LEN_MAX: usize = r#""resourceVersion":"18446744073709551615","#.len();
 
 /// The stored form of `object`: compact JSON without `metadata.resourceVersion`.
 pub(crate) fn encode(object: &Value) -> Bytes {
-    let mut out = BytesMut::with_capacity(1024).writer();
+    let mut out = Vec::with_capacity(4096);
     let written = write_object(&mut out, object);
     written.expect("writing JSON values into memory cannot fail");
-    out.into_inner().freeze()
+    // They are kept for as long as the object: without room to spare.
+    Bytes::copy_from_slice(&out)
 }
 
 fn write_object(out: &mut impl Write, object: &Value) -> std::io::Result<()> {
@@ -53,31 +57,22 @@ fn write_fields<'a>(
 /// The served form of stored bytes: with `metadata.resourceVersion`. Bytes that [`encode`] did not make come back
 /// as they are.
 pub(crate) fn with_revision(stored: &[u8], revision: Revision) -> Bytes {
-    let Some(at) = stored.windows(METADATA.len()).position(|window| window == METADATA) else {
-        return Bytes::copy_from_slice(stored);
-    };
-    let at = at + METADATA.len();
-    let mut out = BytesMut::with_capacity(stored.len() + 48);
-    out.put_slice(&stored[..at]);
-    let comma = if stored.get(at) == Some(&b'}') { "" } else { "," };
-    out.put_slice(format!("\"resourceVersion\":\"{revision}\"{comma}").as_bytes());
-    out.put_slice(&stored[at..]);
-    out.freeze()
+    let mut out = Vec::with_capacity(stored.len() + SPLICE_LEN_MAX);
+    put_with_revision(&mut out, stored, revision);
+    out.into()
 }
 
-/// Served bytes with another revision in place of their own: the last version of an object that is no more.
-pub(crate) fn at_revision(served: &[u8], revision: Revision) -> Bytes {
-    const KEY: &[u8] = b"\"metadata\":{\"resourceVersion\":\"";
-    let Some(at) = served.windows(KEY.len()).position(|window| window == KEY) else {
-        return Bytes::copy_from_slice(served);
+/// Writes what [`with_revision`] gives.
+pub(crate) fn put_with_revision(out: &mut impl BufMut, stored: &[u8], revision: Revision) {
+    let Some(at) = stored.windows(METADATA.len()).position(|window| window == METADATA) else {
+        return out.put_slice(stored);
     };
-    let start = at + KEY.len();
-    let length = served[start..].iter().position(|byte| *byte == b'"').unwrap_or(0);
-    let mut out = BytesMut::with_capacity(served.len() + 20);
-    out.put_slice(&served[..start]);
-    out.put_slice(revision.to_string().as_bytes());
-    out.put_slice(&served[start + length..]);
-    out.freeze()
+    let at = at + METADATA.len();
+    out.put_slice(&stored[..at]);
+    let comma = if stored.get(at) == Some(&b'}') { "" } else { "," };
+    write!(out.writer(), "\"resourceVersion\":\"{revision}\"{comma}")
+        .expect("writing into memory cannot fail");
+    out.put_slice(&stored[at..]);
 }
 
 #[cfg(test)]
@@ -97,7 +92,7 @@ mod tests {
         let served: Value = serde_json::from_slice(&with_revision(&stored, 42)).expect("valid JSON");
         assert_eq!(served["metadata"], json!({"name": "a", "resourceVersion": "42"}));
         assert_eq!(served["data"], object["data"]);
-        assert_eq!(at_revision(&with_revision(&stored, 42), 1234), with_revision(&stored, 1234));
+        assert_eq!(with_revision(&stored, u64::MAX).len(), stored.len() + SPLICE_LEN_MAX);
     }
 
     #[test]

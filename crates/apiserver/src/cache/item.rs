@@ -1,7 +1,8 @@
-//! One version of one object as the cache keeps it: the bytes that go over the wire, and the few parts of it that
-//! selectors and preconditions ask for. Never changes once made; shared by the shelf, its ring and every reader.
+//! One version of one object as the cache keeps it: the bytes of the store, shared with it, and the few parts of the object
+//! that selectors and preconditions ask for. Never changes once made; shared by the shelf, its ring and every reader.
 
-use bytes::Bytes;
+use super::encode;
+use bytes::{BufMut, Bytes};
 use object::Kind;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,12 +15,12 @@ use tokio::time::Instant;
 pub(crate) struct Item {
     /// The store's key.
     pub(crate) key: Arc<str>,
-    /// The object with its resourceVersion, as it is served.
-    pub(crate) bytes: Bytes,
+    /// The object as it is stored, without its resourceVersion.
+    pub(crate) stored: Bytes,
     /// The revision that made this version.
     pub(crate) revision: Revision,
-    pub(crate) namespace: Box<str>,
-    pub(crate) name: Box<str>,
+    /// Where in the key the namespace begins; the name is what follows the last slash.
+    namespace_at: u32,
     pub(crate) uid: Box<str>,
     /// When this version came into the cache.
     pub(crate) since: Instant,
@@ -40,10 +41,6 @@ struct Light<'a> {
 #[serde(rename_all = "camelCase")]
 struct LightMetadata<'a> {
     #[serde(borrow, default)]
-    name: Cow<'a, str>,
-    #[serde(borrow, default)]
-    namespace: Cow<'a, str>,
-    #[serde(borrow, default)]
     uid: Cow<'a, str>,
     #[serde(borrow)]
     deletion_timestamp: Option<Cow<'a, str>>,
@@ -52,38 +49,37 @@ struct LightMetadata<'a> {
 }
 
 impl Item {
-    /// Reads the stored bytes of a key that was put in `revision`.
+    /// Reads the stored bytes of a key that was put in `revision`. `prefix_len` is how long the part of the key is that
+    /// names the resource.
     pub(crate) fn read(
         kind: &Kind,
+        prefix_len: usize,
         key: Arc<str>,
-        stored: &[u8],
+        stored: Bytes,
         revision: Revision,
     ) -> serde_json::Result<Item> {
-        let light: Light<'_> = serde_json::from_slice(stored)?;
+        let light: Light<'_> = serde_json::from_slice(&stored)?;
         let metadata = light.metadata;
-        let fields = super::select::fields_of(kind, stored)?;
         Ok(Item {
             key,
-            bytes: super::encode::with_revision(stored, revision),
             revision,
-            namespace: metadata.namespace.into(),
-            name: metadata.name.into(),
+            namespace_at: prefix_len as u32,
             uid: metadata.uid.into(),
             since: Instant::now(),
             deleting: metadata.deletion_timestamp.is_some(),
             labels: metadata.labels.unwrap_or_default(),
-            fields,
+            fields: super::select::fields_of(kind, &stored)?,
+            stored,
         })
     }
 
     /// The last version of a deleted object, as watchers get it: with the revision of its deletion.
-    pub(crate) fn deleted(&self, stored: &[u8], revision: Revision) -> Item {
+    pub(crate) fn deleted(&self, revision: Revision) -> Item {
         Item {
             key: self.key.clone(),
-            bytes: super::encode::with_revision(stored, revision),
+            stored: self.stored.clone(),
             revision,
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
+            namespace_at: self.namespace_at,
             uid: self.uid.clone(),
             since: Instant::now(),
             deleting: self.deleting,
@@ -92,8 +88,30 @@ impl Item {
         }
     }
 
+    /// The namespace; empty for an object of the cluster.
+    pub(crate) fn namespace(&self) -> &str {
+        let rest = &self.key[self.namespace_at as usize..];
+        rest.rsplit_once('/').map_or("", |(namespace, _)| namespace)
+    }
+
+    /// The name.
+    pub(crate) fn name(&self) -> &str {
+        let rest = &self.key[self.namespace_at as usize..];
+        rest.rsplit_once('/').map_or(rest, |(_, name)| name)
+    }
+
+    /// The object as it is served: with its resourceVersion.
+    pub(crate) fn served(&self) -> Bytes {
+        encode::with_revision(&self.stored, self.revision)
+    }
+
+    /// Writes the object as it is served.
+    pub(crate) fn put_served(&self, out: &mut impl BufMut) {
+        encode::put_with_revision(out, &self.stored, self.revision);
+    }
+
     /// The object itself.
     pub(crate) fn value(&self) -> Value {
-        serde_json::from_slice(&self.bytes).expect("cached bytes were read as JSON before")
+        serde_json::from_slice(&self.served()).expect("cached bytes were read as JSON before")
     }
 }

@@ -37,8 +37,8 @@ impl Selector {
 impl Item {
     fn field(&self, label: &str) -> &str {
         match label {
-            "metadata.name" => &self.name,
-            "metadata.namespace" => &self.namespace,
+            "metadata.name" => self.name(),
+            "metadata.namespace" => self.namespace(),
             _ => self.fields.iter().find(|(name, _)| *name == label).map_or("", |(_, value)| value),
         }
     }

@@ -3,11 +3,12 @@
 
 use super::item::Item;
 use super::select::Selector;
+use bytes::Bytes;
 use object::Kind;
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Bound,
-    sync::{Arc, RwLock, RwLockReadGuard},
+    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 use store::Revision;
@@ -15,13 +16,23 @@ use tokio::sync::watch;
 
 /// Changes that one resource remembers: a client that was away for less can resume its watch.
 const RING_EVENTS_MAX: usize = 10_000;
-/// Bytes that the remembered changes of one resource may hold on to; fewer changes are kept when they are big.
+/// Memory that the remembered changes of one resource may take; fewer changes are kept when they are big.
 const RING_BYTES_MAX: usize = 8 << 20;
 /// How long changes are remembered, as upstream does: whoever was away for longer lists again.
 const RING_AGE_MAX: Duration = Duration::from_secs(300);
-/// Changes that are kept whatever they weigh and however old they are, so that a few big objects do not make every
-/// watch expire, and a quiet resource can be resumed after a long time.
+/// Changes that are kept however old they are, so that a quiet resource can be resumed after a long time, and if they are
+/// big, up to [`RING_BYTES_BIG`].
 const RING_EVENTS_MIN: usize = 128;
+/// Memory that the [`RING_EVENTS_MIN`] last changes may take: some twenty of the biggest objects (1.5 MiB), so that a few
+/// of them do not make every watch expire, and a hundred do not fill the memory.
+const RING_BYTES_BIG: usize = 32 << 20;
+/// Memory that changes older than [`RING_AGE_MAX`] may take.
+const RING_BYTES_OLD: usize = 1 << 20;
+/// What a change costs beside the bytes that it replaced: the event and its item, their key, uid and labels.
+const EVENT_BYTES: usize = 512;
+
+const _: () =
+    assert!(RING_EVENTS_MAX * EVENT_BYTES < RING_BYTES_MAX, "small changes are bounded by their number");
 
 /// One change of one object.
 #[derive(Debug)]
@@ -106,36 +117,57 @@ impl Shelf {
 
     /// Puts what the store held at `revision`, before the feed begins.
     pub(crate) fn load(&self, items: Vec<Item>, revision: Revision) {
-        let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self.write();
         *state = State { oldest: revision, revision, ..State::default() };
         state.items = items.into_iter().map(|item| (item.key.clone(), Arc::new(item))).collect();
         self.changed.send_replace(revision);
+    }
+
+    /// The version of an object that the store put in `revision`.
+    pub(crate) fn item(
+        &self,
+        key: &Arc<str>,
+        stored: &Bytes,
+        revision: Revision,
+    ) -> serde_json::Result<Item> {
+        Item::read(self.kind, self.prefix.len(), key.clone(), stored.clone(), revision)
     }
 
     /// Takes in one change. `stored` is the new version, or `None` when the key was deleted.
     pub(crate) fn apply(
         &self,
         key: &Arc<str>,
-        stored: Option<&[u8]>,
-        last: Option<&[u8]>,
+        stored: Option<&Bytes>,
         revision: Revision,
     ) -> serde_json::Result<()> {
-        let item = stored.map(|bytes| Item::read(self.kind, key.clone(), bytes, revision)).transpose()?;
-        let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let item = stored.map(|bytes| self.item(key, bytes, revision)).transpose()?;
+        let mut state = self.write();
         let event = match item {
             Some(item) => {
                 let item = Arc::new(item);
-                let previous = state.items.insert(key.clone(), item.clone());
+                let previous = state.items.insert(item.key.clone(), item.clone());
                 Event { revision, previous, item, deletion: false }
             }
             None => {
                 let Some(previous) = state.items.remove(key) else { return Ok(()) };
-                let item = Arc::new(previous.deleted(last.unwrap_or_default(), revision));
+                let item = Arc::new(previous.deleted(revision));
                 Event { revision, previous: Some(previous), item, deletion: true }
             }
         };
         state.remember(event);
         Ok(())
+    }
+
+    /// Forgets changes that are older than watches may ask for.
+    pub(crate) fn forget_old(&self) {
+        let mut state = self.write();
+        state.trim();
+        let room = 2 * state.ring.len();
+        state.ring.shrink_to(room);
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Wakes the watchers, after the feed has published the revision.
@@ -144,22 +176,39 @@ impl Shelf {
     }
 }
 
+impl Event {
+    /// What the ring alone keeps alive: the version that was replaced. The new one is the shelf's, or the next change's.
+    fn weight(&self) -> usize {
+        EVENT_BYTES + self.previous.as_ref().map_or(0, |previous| previous.stored.len())
+    }
+}
+
 impl State {
     fn remember(&mut self, event: Event) {
         self.revision = event.revision;
-        self.ring_bytes += event.item.bytes.len();
+        self.ring_bytes += event.weight();
         self.ring.push_back(Arc::new(event));
+        self.trim();
+    }
+
+    fn trim(&mut self) {
         while self.is_overfull() {
             let Some(event) = self.ring.pop_front() else { break };
-            self.ring_bytes -= event.item.bytes.len();
+            self.ring_bytes -= event.weight();
             self.oldest = event.revision;
         }
     }
 
     fn is_overfull(&self) -> bool {
         let Some(first) = self.ring.front() else { return false };
-        let stale = self.ring_bytes > RING_BYTES_MAX || first.item.since.elapsed() > RING_AGE_MAX;
-        self.ring.len() > RING_EVENTS_MAX || (stale && self.ring.len() > RING_EVENTS_MIN)
+        let old = first.item.since.elapsed() > RING_AGE_MAX;
+        let bytes_max = match self.ring.len() > RING_EVENTS_MIN {
+            true if old => return true,
+            true => RING_BYTES_MAX,
+            false if old => RING_BYTES_OLD,
+            false => RING_BYTES_BIG,
+        };
+        self.ring.len() > RING_EVENTS_MAX || self.ring_bytes > bytes_max
     }
 
     /// The revision of the last change of this resource.
@@ -242,3 +291,6 @@ impl State {
         Ok((events, seen))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,7 +88,7 @@ pub(crate) async fn collection(api: &Api, call: &Call, target: &Target, body: &B
     let limit = call.query.number("limit")?.unwrap_or(0) as usize;
     let (items, meta) = list::select(api, call, target, &selector, limit).await?;
     for item in &items {
-        let one = target.named(&item.namespace, &item.name);
+        let one = target.named(item.namespace(), item.name());
         match remove(api, call, &one, &options).await {
             Ok(_) => {}
             // Somebody else was faster, which is what was asked for.

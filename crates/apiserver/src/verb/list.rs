@@ -45,7 +45,7 @@ impl Continue {
 pub(crate) async fn get(api: &Api, call: &Call, target: &Target) -> Reply {
     fresh(api, asked_revision(call)?).await?;
     let item = target.shelf.get(&target.namespace, &target.name).ok_or_else(|| target.not_found())?;
-    shape::object(call, target.kind, StatusCode::OK, item.bytes.clone())
+    shape::object(call, target.kind, StatusCode::OK, item.served())
 }
 
 /// Answers with a list.
@@ -93,7 +93,7 @@ fn cut(
 ) -> Result<(Vec<Arc<Item>>, ListMeta), Status> {
     let prefix = target.shelf.range(&target.namespace);
     let wanted =
-        |item: &&Arc<Item>| selector.matches(item) && (target.name.is_empty() || *target.name == *item.name);
+        |item: &&Arc<Item>| selector.matches(item) && (target.name.is_empty() || target.name == item.name());
     let state = target.shelf.read();
     let revision = at.unwrap_or_else(|| api.cache.revision().max(state.revision()));
     let past;

@@ -46,10 +46,10 @@ pub(crate) async fn revise(
         let item = target.shelf.get(&target.namespace, &target.name).ok_or_else(|| target.not_found())?;
         let current = item.value();
         let (op, bytes, removed) = match plan(&current, next(&current, &item)?) {
-            Next::Keep => return Ok(Revised { bytes: item.bytes.clone(), removed: false }),
+            Next::Keep => return Ok(Revised { bytes: item.served(), removed: false }),
             Next::Remove => {
                 let expect = Expect::Modified(item.revision);
-                (Op::Delete { key: item.key.clone(), expect }, item.bytes.clone(), true)
+                (Op::Delete { key: item.key.clone(), expect }, item.stored.clone(), true)
             }
             Next::Put(object) => {
                 let value = encode::encode(&object);
@@ -58,15 +58,12 @@ pub(crate) async fn revise(
                 (Op::Put { key: item.key.clone(), value: value.clone(), expect }, value, false)
             }
         };
+        let revised = |revision| Revised { bytes: encode::with_revision(&bytes, revision), removed };
         if dry_run {
-            let bytes = if removed { bytes } else { encode::with_revision(&bytes, item.revision) };
-            return Ok(Revised { bytes, removed });
+            return Ok(revised(item.revision));
         }
         match api.commit(op).await {
-            Ok(revision) if removed => {
-                return Ok(Revised { bytes: encode::at_revision(&bytes, revision), removed });
-            }
-            Ok(revision) => return Ok(Revised { bytes: encode::with_revision(&bytes, revision), removed }),
+            Ok(revision) => return Ok(revised(revision)),
             Err(Lost::Conflict { current }) => api.catch_up(current).await?,
             Err(lost) => return Err(lost.into_status(target)),
         }

@@ -137,7 +137,7 @@ impl Watcher {
     }
 
     fn wants(&self, item: &Item) -> bool {
-        self.selector.matches(item) && (self.target.name.is_empty() || *self.target.name == *item.name)
+        self.selector.matches(item) && (self.target.name.is_empty() || self.target.name == item.name())
     }
 
     /// The next piece of the answer; `None` is its end.
@@ -146,7 +146,7 @@ impl Watcher {
         if !self.initial.is_empty() {
             let count = self.initial.len().min(BATCH);
             for item in self.initial.drain(..count).collect::<Vec<_>>() {
-                self.write(&mut out, "ADDED", &item.bytes);
+                self.write(&mut out, "ADDED", &item, item.revision);
             }
             return Some(out.freeze());
         }
@@ -199,36 +199,31 @@ impl Watcher {
         let before = event.previous.as_deref().is_some_and(|item| self.wants(item));
         let after = !event.deletion && self.wants(&event.item);
         match (before, after) {
-            (false, true) => self.write(out, "ADDED", &event.item.bytes),
-            (true, true) => self.write(out, "MODIFIED", &event.item.bytes),
-            (true, false) if event.deletion => self.write(out, "DELETED", &event.item.bytes),
+            (false, true) => self.write(out, "ADDED", &event.item, event.revision),
+            (true, true) => self.write(out, "MODIFIED", &event.item, event.revision),
+            (true, false) if event.deletion => self.write(out, "DELETED", &event.item, event.revision),
             (true, false) => {
                 // No longer selected: the client gets the version that was, with the revision of the change.
                 let last = event.previous.as_ref().map_or(&event.item, |item| item);
-                self.write(out, "DELETED", &encode::at_revision(&last.bytes, event.revision));
+                self.write(out, "DELETED", last, event.revision);
             }
             (false, false) => {}
         }
     }
 
-    fn write(&mut self, out: &mut BytesMut, kind: &str, bytes: &[u8]) {
-        let shaped;
-        let bytes = match self.call.media.shape {
-            Shape::Object => bytes,
-            Shape::Metadata => {
-                shaped = shape::metadata_only(bytes);
-                &shaped
-            }
-            Shape::Table => {
-                shaped = self.row(bytes);
-                &shaped
-            }
-        };
-        out.reserve(bytes.len() + 40);
+    /// Writes a version of an object as it is seen at this revision, which is its own but for what is selected no longer.
+    fn write(&mut self, out: &mut BytesMut, kind: &str, item: &Item, revision: Revision) {
+        out.reserve(item.stored.len() + encode::SPLICE_LEN_MAX + 40);
         out.put_slice(br#"{"type":""#);
         out.put_slice(kind.as_bytes());
         out.put_slice(br#"","object":"#);
-        out.put_slice(bytes);
+        match self.call.media.shape {
+            Shape::Object => encode::put_with_revision(out, &item.stored, revision),
+            Shape::Metadata => {
+                out.put_slice(&shape::metadata_only(&encode::with_revision(&item.stored, revision)));
+            }
+            Shape::Table => out.put_slice(&self.row(&encode::with_revision(&item.stored, revision))),
+        }
         out.put_slice(b"}\n");
     }
 

@@ -10,14 +10,14 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 #[derive(Clone, Debug)]
-pub(super) struct Object {
+pub(crate) struct Object {
     metadata: ObjectMeta,
     value: Value,
 }
 
 impl Object {
     /// The JSON, with `apiVersion` and `kind`, which list items lack on a real API server.
-    pub(super) fn into_value(self, resource: &ApiResource, metadata_only: bool) -> Value {
+    pub(crate) fn into_value(self, resource: &ApiResource, metadata_only: bool) -> Value {
         let mut value = self.value;
         if let Some(fields) = value.as_object_mut()
             && metadata_only

@@ -71,7 +71,9 @@ fn house(items: &[Value], watches: usize) -> (Cache, Arc<Mutex<Script>>, Vec<Fee
     (Cache::start(&client, crate::resource::<ConfigMap>(), Selectors::default()), script, feeds)
 }
 
-async fn next(changes: &mut Changes) -> (String, Option<String>, Option<String>) {
+async fn next(
+    changes: &mut (impl futures::Stream<Item = crate::Change> + Unpin),
+) -> (String, Option<String>, Option<String>) {
     let change = tokio::time::timeout(Duration::from_secs(60), changes.next())
         .await
         .expect("a change comes")
@@ -181,6 +183,80 @@ async fn caches_are_shared_and_end_with_their_last_user() {
     let mut changes = one.subscribe();
     drop((one, two));
     assert!(changes.next().await.is_none(), "a subscription ends with the cache");
+    tokio::time::timeout(Duration::from_secs(60), async {
+        while !feed.is_closed() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("the watch is given up");
+}
+
+fn follow(items: &[Value], watches: usize) -> (Follow, Arc<Mutex<Script>>, Vec<Feed>) {
+    let (cache, script, feeds) = house(items, watches);
+    // The same house; the cache has not asked for anything yet.
+    drop(cache);
+    let resource = crate::resource::<ConfigMap>();
+    (Follow::start(&serve(script.clone()), resource, Selectors::default()), script, feeds)
+}
+
+#[tokio::test]
+async fn following_tells_what_changed_and_keeps_nothing() {
+    let (mut changes, _script, feeds) = follow(&[map("a", 5, "1"), map("b", 6, "1")], 1);
+    let mut listed = Vec::new();
+    while let Some(change) = changes.listed().await {
+        listed.push((
+            change.key.to_string(),
+            change.old,
+            change.new.map(|object| Arc::strong_count(&object)),
+        ));
+    }
+    assert_eq!(listed, [("ns/a".to_owned(), None, Some(1)), ("ns/b".to_owned(), None, Some(1))]);
+    send(&feeds[0], "MODIFIED", map("a", 12, "2"));
+    assert_eq!(next(&mut changes).await, told("ns/a", None, Some("2")));
+    send(&feeds[0], "DELETED", map("a", 13, "2"));
+    assert_eq!(next(&mut changes).await, told("ns/a", Some("2"), None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn following_survives_410_and_tells_the_differences() {
+    let items = [map("a", 5, "1"), map("b", 6, "1"), map("c", 7, "1")];
+    let (mut changes, script, feeds) = follow(&items, 2);
+    while changes.listed().await.is_some() {}
+    let mut another = map("c", 81, "2");
+    another["metadata"]["uid"] = "another".into();
+    script.lock().expect("free").list = list(90, &[map("b", 6, "1"), another, map("d", 80, "1")]);
+    send(
+        &feeds[0],
+        "ERROR",
+        json!({ "kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old" }),
+    );
+    let told_of = changes.next().await.expect("it lives");
+    let uid = |object: &Option<Arc<Value>>| object.as_ref().map(|object| object["metadata"]["uid"].clone());
+    assert_eq!((uid(&told_of.old), uid(&told_of.new)), (Some("c".into()), Some("another".into())));
+    assert_eq!(next(&mut changes).await, told("ns/d", None, Some("1")), "b did not change and is not told");
+    let gone = changes.next().await.expect("it lives");
+    assert_eq!(
+        (Key::of(gone.object()), uid(&gone.old), gone.new),
+        (Key::new("ns", "a"), Some("a".into()), None)
+    );
+}
+
+#[tokio::test]
+async fn a_cache_that_runs_is_followed_too() {
+    let (feed, lines) = mpsc::unbounded();
+    let script = Script { list: list(1, &[map("a", 1, "1")]), watches: [lines].into(), lists: 0 };
+    let script = Arc::new(Mutex::new(script));
+    let caches = Caches::new(serve(script.clone()));
+    let cache = caches.of::<ConfigMap>();
+    let mut changes = caches.follow_metadata(crate::resource::<ConfigMap>());
+    drop(cache);
+    assert_eq!(next(&mut changes).await, told("ns/a", None, Some("1")));
+    assert!(changes.listed().await.is_none());
+    send(&feed, "MODIFIED", map("a", 2, "2"));
+    assert_eq!(next(&mut changes).await, told("ns/a", Some("1"), Some("2")));
+    assert_eq!(script.lock().expect("free").lists, 1);
+    drop(changes);
     tokio::time::timeout(Duration::from_secs(60), async {
         while !feed.is_closed() {
             tokio::task::yield_now().await;

@@ -21,11 +21,13 @@ pub(super) struct Owner {
 }
 
 /// An object, with what the decisions need.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Node {
     /// Which of the watched resources it belongs to.
     pub(super) resource: usize,
     pub(super) key: Key,
+    /// The version that this was read from.
+    pub(super) revision: u64,
     owners: Vec<Owner>,
     deleting: bool,
     finalizers: Finalizers,
@@ -55,10 +57,16 @@ impl Node {
         Node {
             resource,
             key: Key::of(object),
+            revision: client::revision_of(object),
             owners: owners.collect(),
             deleting: is_deleting(object),
             finalizers: Finalizers { foreground: has(FOREGROUND), orphan: has(ORPHAN) },
         }
+    }
+
+    /// Whether every decision about it is the same as before.
+    fn decides_as(&self, before: &Node) -> bool {
+        (&self.owners, self.deleting, self.finalizers) == (&before.owners, before.deleting, before.finalizers)
     }
 
     /// Whether it goes only after its dependents.
@@ -123,7 +131,7 @@ impl Graph {
 
     fn put(&mut self, uid: String, node: Node) -> Vec<String> {
         let before = self.nodes.insert(uid.clone(), node.clone());
-        if before.as_ref() == Some(&node) {
+        if before.as_ref().is_some_and(|before| node.decides_as(before)) {
             return Vec::new();
         }
         let mut look = Vec::new();

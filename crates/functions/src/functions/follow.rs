@@ -4,7 +4,7 @@
 use super::Functions;
 use crate::alias::Alias;
 use crate::definition::Definition;
-use client::{ApiResource, Cache, Key, Selectors};
+use client::{ApiResource, Change, Follow, Key, Selectors};
 use futures::StreamExt;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError};
@@ -88,26 +88,26 @@ impl Functions {
     }
 
     async fn follow_one(self: &Arc<Self>, client: &client::kube::Client, watched: Watched) {
-        let cache = Cache::start(client, watched.resource(), Selectors::default());
-        let mut changes = cache.subscribe();
-        cache.synced().await;
-        for object in cache.list() {
-            self.take_in(watched, &object);
+        let mut changes = Follow::start(client, watched.resource(), Selectors::default());
+        while let Some(change) = changes.listed().await {
+            self.see(watched, &change);
         }
         let functions = Arc::downgrade(self);
         let task = tokio::spawn(async move {
-            // The cache lives as long as this task follows it.
-            let _cache = cache;
             while let Some(change) = changes.next().await {
                 let Some(functions) = functions.upgrade() else { return };
-                match &change.new {
-                    Some(object) => functions.take_in(watched, object),
-                    None => functions.forget(watched, &change.key),
-                }
+                functions.see(watched, &change);
                 functions.sweep_later();
             }
         });
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task.abort_handle());
+    }
+
+    fn see(self: &Arc<Self>, watched: Watched, change: &Change) {
+        match &change.new {
+            Some(object) => self.take_in(watched, object),
+            None => self.forget(watched, &change.key),
+        }
     }
 
     fn take_in(&self, watched: Watched, object: &Value) {

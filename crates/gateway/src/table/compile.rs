@@ -11,7 +11,7 @@ use client::k8s_openapi::api::discovery::v1::EndpointSlice;
 use client::k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use serde_json::Value;
 
-use super::{Backend, Function, Table, certificate};
+use super::{Backend, Function, Functions, Table, certificate};
 
 /// The class whose Ingresses are ours, besides those without a class.
 const CLASS: &str = "dory";
@@ -27,7 +27,7 @@ pub(crate) struct Objects {
     pub(crate) services: Vec<Arc<Value>>,
     pub(crate) slices: Vec<Arc<Value>>,
     pub(crate) secrets: Vec<Arc<Value>>,
-    pub(crate) functions: Vec<Arc<Value>>,
+    pub(crate) functions: Arc<Functions>,
     pub(crate) aliases: Vec<Arc<Value>>,
 }
 
@@ -50,16 +50,14 @@ pub(crate) fn compile(objects: &Objects) -> Table {
         add_ingress(&mut table, ingress, &mut backends);
         add_certificates(&mut table, ingress, &objects.secrets);
     }
-    for object in &objects.functions {
-        let Some(function) = Function::read(object).map(Arc::new) else { continue };
-        let key = Key::of(object);
+    for (key, function) in objects.functions.with_url() {
         // By the object's name and by the one AWS clients use, should they differ.
         table
             .functions_by_key
             .insert(Key::new(key.namespace.clone(), function.name.clone()), function.clone());
-        table.functions_by_key.insert(key, function.clone());
+        table.functions_by_key.insert(key.clone(), function.clone());
         if !function.id.is_empty() {
-            table.functions_by_id.insert(function.id.clone(), function);
+            table.functions_by_id.insert(function.id.clone(), function.clone());
         }
     }
     for alias in &objects.aliases {

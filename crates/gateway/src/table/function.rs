@@ -1,11 +1,12 @@
 //! A function with a URL: its name, who may call it, and its routes with path parameters, written as API Gateway's
 //! HTTP APIs write them (`GET /users/{userId}`, `ANY /files/{path+}`).
 
+use client::Key;
 use percent_encoding::percent_decode_str;
 use policy::{Kind, Policy};
 use serde_json::Value;
-use std::sync::Arc;
 
+use super::Functions;
 use super::cors::Cors;
 
 /// A function that answers HTTP.
@@ -81,15 +82,12 @@ impl Function {
     }
 
     /// Reads a `FunctionAlias` object with a URL of its own; none if it has none, or its function is not there.
-    pub(crate) fn of_alias(alias: &Value, functions: &[Arc<Value>]) -> Option<Function> {
+    pub(crate) fn of_alias(alias: &Value, functions: &Functions) -> Option<Function> {
         alias["spec"]["url"].as_object()?;
         let (metadata, spec) = (&alias["metadata"], &alias["spec"]);
-        let owner = functions.iter().find(|function| {
-            let found = &function["metadata"];
-            found["name"] == spec["functionName"] && found["namespace"] == metadata["namespace"]
-        })?;
-        let called = owner["metadata"]["annotations"][::functions::NAME_ANNOTATION].as_str();
-        let name = called.or(spec["functionName"].as_str())?.to_owned();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let owner = Key::new(text(&metadata["namespace"]), text(&spec["functionName"]));
+        let name = functions.name(&owner)?.to_owned();
         let qualifier = spec["name"].as_str().map(str::to_owned);
         Some(Function { name, qualifier, ..Function::read(alias)? })
     }

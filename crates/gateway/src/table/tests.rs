@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use client::{Change, Key};
 use serde_json::{Value, json};
 
-use super::{Destination, Objects, Table, compile};
+use super::{Destination, Functions, Objects, Table, compile};
 
 fn service(name: &str, port: Value) -> Arc<Value> {
     Arc::new(json!({ "metadata": { "name": name, "namespace": "default" }, "spec": { "ports": [port] } }))
@@ -23,6 +24,14 @@ fn ingress(name: &str, spec: Value) -> Arc<Value> {
     Arc::new(json!({
         "metadata": { "name": name, "namespace": "default", "creationTimestamp": created }, "spec": spec,
     }))
+}
+
+fn functions(objects: impl IntoIterator<Item = Value>) -> Arc<Functions> {
+    let mut functions = Functions::default();
+    for object in objects {
+        assert!(functions.see(&Change { key: Key::of(&object), old: None, new: Some(Arc::new(object)) }));
+    }
+    Arc::new(functions)
 }
 
 fn path(kind: &str, path: &str, service: &str) -> Value {
@@ -137,7 +146,7 @@ fn functions_by_host_and_by_path() {
     ] });
     let objects = Objects {
         ingresses: vec![ingress("a", rules)],
-        functions: vec![Arc::new(with), Arc::new(without)],
+        functions: functions([with, without]),
         ..Objects::default()
     };
     let table = compile(&objects);
@@ -150,4 +159,40 @@ fn functions_by_host_and_by_path() {
     assert_eq!(goes(&table, "localhost", "/_/default/quiet/"), "-", "no URL, no way in");
     assert_eq!(goes(&table, "shop.test", "/_/default/hello"), nowhere, "an Ingress's host is its own");
     assert_eq!(goes(&table, "localhost", "/other"), nowhere);
+}
+
+#[test]
+fn an_alias_has_the_name_of_its_function() {
+    let function = json!({ "metadata": { "name": "one", "namespace": "default" }, "spec": {} });
+    let renamed = json!({ "metadata": { "name": "two", "namespace": "default",
+        "annotations": { "dory.dev/function-name": "Two" } }, "spec": {} });
+    let alias = |id: &str, of: &str| {
+        let spec = json!({ "name": "live", "functionName": of, "url": { "id": id, "authType": "NONE" } });
+        Arc::new(json!({ "metadata": { "name": id, "namespace": "default" }, "spec": spec }))
+    };
+    let aliases = vec![alias("a1", "one"), alias("a2", "two"), alias("a3", "three")];
+    let objects = Objects { functions: functions([function, renamed]), aliases, ..Objects::default() };
+    let table = compile(&objects);
+    let goes = |id: &str| goes(&table, &format!("{id}.lambda-url.us-east-1.localhost"), "/");
+    assert_eq!((goes("a1"), goes("a2")), ("default/one /".into(), "default/Two /".into()));
+    assert_eq!(goes("a3"), "-", "no function, no way in");
+}
+
+#[test]
+fn what_changes_nothing_compiles_nothing() {
+    let mut functions = Functions::default();
+    let function = |memory: u32, url: bool| {
+        let mut spec = json!({ "memoryMB": memory });
+        if url {
+            spec["url"] = json!({ "id": "abc", "authType": "NONE" });
+        }
+        json!({ "metadata": { "name": "f", "namespace": "default" }, "spec": spec })
+    };
+    let mut see = |new: Option<Value>| {
+        functions.see(&Change { key: Key::new("default", "f"), old: None, new: new.map(Arc::new) })
+    };
+    let told =
+        [Some((1, false)), Some((2, false)), Some((2, true)), Some((3, true)), Some((3, false)), None, None];
+    let told = told.map(|state| see(state.map(|(memory, url)| function(memory, url))));
+    assert_eq!(told, [true, false, true, false, true, true, false]);
 }
