@@ -9,7 +9,9 @@ import zipfile
 import botocore.exceptions
 import image_roots
 import pytest
-from conftest import EXAMPLES, TOOLS, tools_directory
+from conftest import EXAMPLES, TOOLS, open_url, tools_directory, wait_for
+from test_extensions import logs, official  # noqa: F401 (fixtures)
+from test_function_urls import curl
 from test_lambda import ROLE, invoke, zipped
 
 # A runtime in shell, for images that have one: answers every event with what the script prints, which may read $EVENT.
@@ -269,6 +271,37 @@ def test_an_image_with_a_web_server(client, make):
     assert value["statusCode"] == 200 and json.loads(value["body"])["version"] == "1.0.0"
 
 
+def test_an_image_with_a_web_server_behind_a_url(client, make):
+    """The image of the Deployment, called as it is called there."""
+    make("image-web-url", "my-registry/api-service:1.0.0", Environment={"Variables": {"AWS_LWA_PORT": "8080"}}, Timeout=10)
+    url = client.create_function_url_config(FunctionName="image-web-url", AuthType="NONE")["FunctionUrl"]
+    open_url(client, "image-web-url")
+    status, headers, body = wait_for("the route", lambda: (got := curl(url))[0] not in (403, 404) and got)
+    assert status == 200 and headers["content-type"].startswith("application/json"), (status, headers, body)
+    assert json.loads(body)["version"] == "1.0.0"
+    status, headers, body = curl(f"{url}nowhere")
+    assert status == 404 and "x-amzn-requestid" in headers, "the server's own answer"
+
+
+def test_extensions_of_an_image(platform, client, make, tools, logs, official):  # noqa: F811
+    """One of AWS's own crate in /opt/extensions of the image, beside a runtime in shell."""
+    file = tools / "opt" / "extensions" / "official-extension"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(official)
+    file.chmod(0o755)
+    script = answering("echo printed >&2; printf '%s' \"$EVENT\"")
+    platform.run("image", "build", tools, "-t", "extended:1", *entrypoint(*script))
+    make("image-extended", "extended:1", Timeout=30)
+    answer, value = invoke(client, "image-extended", {"a": 1})
+    assert value == {"a": 1}, value
+    id = answer["ResponseMetadata"]["RequestId"]
+    said = lambda: [line.removeprefix("official: ") for line in logs("image-extended") if line.startswith("official: ")]
+    wait_for("the end", lambda: "SHUTDOWN spindown" in said())
+    lines = said()
+    assert f"INVOKE {id}" in lines and 'function line "printed"' in lines, lines
+    assert "report Success of 128 MB" in lines, lines
+
+
 PYTHON = '''
 import json, os, sys
 print("imported")
@@ -279,8 +312,7 @@ def handler(event, context):
 def fails(event, context):
     raise LookupError("boöm")
 '''
-needs_client = pytest.mark.skipif(
-    not image_roots.PYTHON_CLIENT.exists(), reason="no target/lambda-clients/python: run tools/setup")
+needs_client = image_roots.needs("python")
 
 
 @pytest.fixture(scope="module")
