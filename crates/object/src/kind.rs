@@ -134,6 +134,37 @@ impl Kind {
 pub(crate) const ALL_VERBS: &[&str] =
     &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
+/// What most kinds are, for a kind to say only what it is beside that: objects of the core group in a namespace, that have
+/// no status and whose names are subdomains. Names, schema and columns are each kind's own.
+const PLAIN: Kind = Kind {
+    group: "",
+    version: "v1",
+    api_version: "v1",
+    kind: "",
+    list_kind: "",
+    plural: "",
+    singular: "",
+    short_names: &[],
+    categories: &[],
+    namespaced: true,
+    verbs: ALL_VERBS,
+    subresources: &[],
+    schema: "",
+    fields: &[],
+    columns: Columns { columns: &[], row: |_, _| Vec::new() },
+    name_rule: Rule::Subdomain,
+    generation: Generation::None,
+    status: false,
+    keeps_status: false,
+    prepare: |_, _| {},
+    default: |_| {},
+    validate: |_, _, _| {},
+};
+
+/// What dory's own kinds are.
+const OWN: Kind =
+    Kind { group: "dory.dev", api_version: "dory.dev/v1", generation: Generation::Spec, ..PLAIN };
+
 pub(crate) const STATUS: Subresource =
     Subresource { name: "status", group_version: ("", ""), kind: "", verbs: &["get", "patch", "update"] };
 

@@ -1,7 +1,7 @@
 //! ClusterRole: what may be done anywhere.
 
 use super::rbac;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, PLAIN};
 use crate::name::Rule;
 use crate::table::{Columns, NAME, name_of, text as column};
 use crate::time::Timestamp;
@@ -9,27 +9,17 @@ use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
     group: "rbac.authorization.k8s.io",
-    version: "v1",
     api_version: "rbac.authorization.k8s.io/v1",
     kind: "ClusterRole",
     list_kind: "ClusterRoleList",
     plural: "clusterroles",
     singular: "clusterrole",
-    short_names: &[],
-    categories: &[],
     namespaced: false,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.rbac.v1.ClusterRole",
-    fields: &[],
     columns: Columns { columns: &[NAME, column("Created At")], row },
     name_rule: Rule::PathSegment,
-    generation: Generation::None,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
-    default: |_| {},
     validate: |new, _, errors| rbac::validate_rules(new, true, errors),
+    ..PLAIN
 };
 
 fn row(object: &Value, _: Timestamp) -> Vec<Value> {

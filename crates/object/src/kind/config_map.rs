@@ -1,9 +1,9 @@
 //! ConfigMap: text and bytes by key.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, PLAIN};
 use crate::json::{entries, text};
-use crate::name::{self, Rule};
+use crate::name;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, name_of, text as column};
 use crate::time::Timestamp;
@@ -13,28 +13,15 @@ use serde_json::Value;
 pub(super) const DATA_BYTES_MAX: usize = 1024 * 1024;
 
 pub(super) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    api_version: "v1",
     kind: "ConfigMap",
     list_kind: "ConfigMapList",
     plural: "configmaps",
     singular: "configmap",
     short_names: &["cm"],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.core.v1.ConfigMap",
-    fields: &[],
     columns: Columns { columns: &[NAME, column("Data"), AGE], row },
-    name_rule: Rule::Subdomain,
-    generation: Generation::None,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
-    default: |_| {},
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

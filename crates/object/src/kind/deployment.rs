@@ -2,9 +2,8 @@
 
 use super::errors::Errors;
 use super::replica_set::{default_template, shown_selector, validate_workload};
-use super::{ALL_VERBS, Generation, Kind, SCALE, STATUS};
+use super::{Generation, Kind, PLAIN, SCALE, STATUS};
 use crate::json::{child, fill, fill_zero, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, containers, name_of, number, text as column, wide};
 use crate::time::Timestamp;
@@ -12,7 +11,6 @@ use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
     group: "apps",
-    version: "v1",
     api_version: "apps/v1",
     kind: "Deployment",
     list_kind: "DeploymentList",
@@ -20,11 +18,8 @@ pub(super) static KIND: Kind = Kind {
     singular: "deployment",
     short_names: &["deploy"],
     categories: &["all"],
-    namespaced: true,
-    verbs: ALL_VERBS,
     subresources: &[STATUS, SCALE],
     schema: "io.k8s.api.apps.v1.Deployment",
-    fields: &[],
     columns: Columns {
         columns: &[
             NAME,
@@ -38,13 +33,12 @@ pub(super) static KIND: Kind = Kind {
         ],
         row,
     },
-    name_rule: Rule::Subdomain,
     generation: Generation::SpecAndAnnotations,
     status: true,
     keeps_status: true,
-    prepare: |_, _| {},
     default,
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -2,9 +2,9 @@
 
 use super::errors::Errors;
 use super::pod_spec::{ip, port_number};
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Generation, Kind, PLAIN};
 use crate::json::{each, fill, fill_zero, items, text};
-use crate::name::{self, Rule};
+use crate::name;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, first_three, name_of, text as column};
 use crate::time::Timestamp;
@@ -15,30 +15,20 @@ const ADDRESSES_MAX: usize = 100;
 
 pub(super) static KIND: Kind = Kind {
     group: "discovery.k8s.io",
-    version: "v1",
     api_version: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
     list_kind: "EndpointSliceList",
     plural: "endpointslices",
     singular: "endpointslice",
-    short_names: &[],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.discovery.v1.EndpointSlice",
-    fields: &[],
     columns: Columns {
         columns: &[NAME, column("AddressType"), column("Ports"), column("Endpoints"), AGE],
         row,
     },
-    name_rule: Rule::Subdomain,
     generation: Generation::Spec,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
     default,
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -2,37 +2,24 @@
 
 use super::errors::Errors;
 use super::pod_spec::{ip, port_number};
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, PLAIN};
 use crate::json::{each, fill_zero, items, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, first_three, name_of, text as column};
 use crate::time::Timestamp;
 use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    api_version: "v1",
     kind: "Endpoints",
     list_kind: "EndpointsList",
     plural: "endpoints",
     singular: "endpoints",
     short_names: &["ep"],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.core.v1.Endpoints",
-    fields: &[],
     columns: Columns { columns: &[NAME, column("Endpoints"), AGE], row },
-    name_rule: Rule::Subdomain,
-    generation: Generation::None,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
     default,
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

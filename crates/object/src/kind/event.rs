@@ -1,7 +1,7 @@
 //! Event: something that happened to an object.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, PLAIN};
 use crate::json::text;
 use crate::name::Rule;
 use crate::path::Path;
@@ -10,18 +10,11 @@ use crate::time::Timestamp;
 use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    api_version: "v1",
     kind: "Event",
     list_kind: "EventList",
     plural: "events",
     singular: "event",
     short_names: &["ev"],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.core.v1.Event",
     fields: &[
         ("involvedObject.kind", |o| text(&o["involvedObject"]["kind"]).into()),
@@ -52,12 +45,8 @@ pub(super) static KIND: Kind = Kind {
         row,
     },
     name_rule: Rule::PathSegment,
-    generation: Generation::None,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
-    default: |_| {},
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

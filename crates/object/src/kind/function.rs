@@ -3,9 +3,8 @@
 mod package;
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind, STATUS};
+use super::{Kind, OWN, STATUS};
 use crate::json::{child, entries, fill, fill_zero, items, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, integer, name_of, number, or_none, text as column, wide};
 use crate::time::Timestamp;
@@ -18,17 +17,11 @@ const LAYERS_MAX: usize = 5;
 const METHODS: [&str; 8] = ["ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
 
 pub(super) static KIND: Kind = Kind {
-    group: "dory.dev",
-    version: "v1",
-    api_version: "dory.dev/v1",
     kind: "Function",
     list_kind: "FunctionList",
     plural: "functions",
     singular: "function",
     short_names: &["fn"],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
     subresources: &[STATUS],
     schema: "dev.dory.v1.Function",
     fields: &[("spec.runtime", |o| text(&o["spec"]["runtime"]).into())],
@@ -45,13 +38,11 @@ pub(super) static KIND: Kind = Kind {
         ],
         row,
     },
-    name_rule: Rule::Subdomain,
-    generation: Generation::Spec,
     status: true,
     keeps_status: true,
-    prepare: |_, _| {},
     default,
     validate,
+    ..OWN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -141,7 +132,12 @@ pub(super) fn configuration(spec: &Value, at: &Path<'_>, errors: &mut Errors) {
     errors.one_of(&at.field("tracing"), &spec["tracing"], &["Active", "PassThrough"]);
     let updates = at.field("runtimeManagement");
     let how = &spec["runtimeManagement"]["updateRuntimeOn"];
-    errors.one_of(&updates.field("updateRuntimeOn"), how, &["Auto", "FunctionUpdate"]);
+    errors.one_of(&updates.field("updateRuntimeOn"), how, &["Auto", "FunctionUpdate", "Manual"]);
+    let version = &spec["runtimeManagement"]["runtimeVersionArn"];
+    if (how == "Manual") == text(version).is_empty() {
+        let why = "must be given when updateRuntimeOn is Manual, and only then";
+        errors.invalid(&updates.field("runtimeVersionArn"), version, why);
+    }
     event_invoke(&spec["eventInvoke"], &at.field("eventInvoke"), errors);
 }
 

@@ -3,9 +3,8 @@
 use super::errors::Errors;
 use super::function::{event_invoke, url, url_default};
 use super::function_version::{is_number, provisioned, provisioned_bounds};
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, OWN};
 use crate::json::{child, entries, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, name_of, or_none, text as column, wide};
 use crate::time::Timestamp;
@@ -16,18 +15,11 @@ const NAME_MAX: usize = 128;
 const LATEST: &str = "$LATEST";
 
 pub(super) static KIND: Kind = Kind {
-    group: "dory.dev",
-    version: "v1",
-    api_version: "dory.dev/v1",
     kind: "FunctionAlias",
     list_kind: "FunctionAliasList",
     plural: "functionaliases",
     singular: "functionalias",
     short_names: &["fna"],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "dev.dory.v1.FunctionAlias",
     fields: &[
         ("spec.functionName", |o| text(&o["spec"]["functionName"]).into()),
@@ -46,17 +38,13 @@ pub(super) static KIND: Kind = Kind {
         ],
         row,
     },
-    name_rule: Rule::Subdomain,
-    generation: Generation::Spec,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
     default: |object| {
         if let Some(spec) = child(object, "spec") {
             url_default(spec);
         }
     },
     validate,
+    ..OWN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

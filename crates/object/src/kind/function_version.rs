@@ -2,9 +2,8 @@
 
 use super::errors::Errors;
 use super::function::{code_sha, configuration, configuration_default, runtime};
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, OWN};
 use crate::json::{child, entries, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, integer, name_of, number, or_none, text as column, wide};
 use crate::time::Timestamp;
@@ -14,18 +13,11 @@ use serde_json::Value;
 const CHANGEABLE: &[&str] = &["eventInvoke", "policy", "provisionedConcurrency", "runtimeManagement"];
 
 pub(super) static KIND: Kind = Kind {
-    group: "dory.dev",
-    version: "v1",
-    api_version: "dory.dev/v1",
     kind: "FunctionVersion",
     list_kind: "FunctionVersionList",
     plural: "functionversions",
     singular: "functionversion",
     short_names: &["fnv"],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "dev.dory.v1.FunctionVersion",
     fields: &[
         ("spec.functionName", |o| text(&o["spec"]["functionName"]).into()),
@@ -45,17 +37,13 @@ pub(super) static KIND: Kind = Kind {
         ],
         row,
     },
-    name_rule: Rule::Subdomain,
-    generation: Generation::Spec,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
     default: |object| {
         if let Some(spec) = child(object, "spec") {
             configuration_default(spec);
         }
     },
     validate,
+    ..OWN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

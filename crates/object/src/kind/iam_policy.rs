@@ -2,7 +2,7 @@
 
 use super::errors::Errors;
 use super::iam_role::{document, path};
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, OWN};
 use crate::json::{child, fill_zero, items, text};
 use crate::name::Rule;
 use crate::path::Path;
@@ -11,33 +11,22 @@ use crate::time::Timestamp;
 use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
-    group: "dory.dev",
-    version: "v1",
-    api_version: "dory.dev/v1",
     kind: "IamPolicy",
     list_kind: "IamPolicyList",
     plural: "iampolicies",
     singular: "iampolicy",
-    short_names: &[],
-    categories: &[],
     namespaced: false,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "dev.dory.v1.IamPolicy",
-    fields: &[],
     columns: Columns { columns: &[NAME, column("Path"), column("Default"), integer("Versions"), AGE], row },
     // AWS's names, capitals and underscores included.
     name_rule: Rule::PathSegment,
-    generation: Generation::Spec,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
     default: |object| {
         if let Some(spec) = child(object, "spec") {
             fill_zero(spec, "path", "/");
         }
     },
     validate,
+    ..OWN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,7 +1,7 @@
 //! IamRole: whom a function acts as at the AWS endpoint; dory's own kind.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, OWN};
 use crate::json::{child, entries, fill, fill_zero, items, text};
 use crate::name::Rule;
 use crate::path::Path;
@@ -10,29 +10,18 @@ use crate::time::Timestamp;
 use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
-    group: "dory.dev",
-    version: "v1",
-    api_version: "dory.dev/v1",
     kind: "IamRole",
     list_kind: "IamRoleList",
     plural: "iamroles",
     singular: "iamrole",
-    short_names: &[],
-    categories: &[],
     namespaced: false,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "dev.dory.v1.IamRole",
-    fields: &[],
     columns: Columns { columns: &[NAME, column("Path"), integer("Policies"), integer("Attached"), AGE], row },
     // AWS's names, capitals and underscores included.
     name_rule: Rule::PathSegment,
-    generation: Generation::Spec,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
     default,
     validate,
+    ..OWN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -2,9 +2,9 @@
 
 use super::errors::Errors;
 use super::pod_spec::port_number;
-use super::{ALL_VERBS, Generation, Kind, STATUS};
+use super::{Generation, Kind, PLAIN, STATUS};
 use crate::json::{entries, items, text};
-use crate::name::{self, Rule};
+use crate::name;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, name_of, text as column};
 use crate::time::Timestamp;
@@ -12,30 +12,23 @@ use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
     group: "networking.k8s.io",
-    version: "v1",
     api_version: "networking.k8s.io/v1",
     kind: "Ingress",
     list_kind: "IngressList",
     plural: "ingresses",
     singular: "ingress",
     short_names: &["ing"],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
     subresources: &[STATUS],
     schema: "io.k8s.api.networking.v1.Ingress",
-    fields: &[],
     columns: Columns {
         columns: &[NAME, column("Class"), column("Hosts"), column("Address"), column("Ports"), AGE],
         row,
     },
-    name_rule: Rule::Subdomain,
     generation: Generation::Spec,
     status: true,
     keeps_status: true,
-    prepare: |_, _| {},
-    default: |_| {},
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,9 +1,8 @@
 //! IngressClass: which controller serves an Ingress.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Generation, Kind, PLAIN};
 use crate::json::text;
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, name_of, text as column};
 use crate::time::Timestamp;
@@ -11,27 +10,17 @@ use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
     group: "networking.k8s.io",
-    version: "v1",
     api_version: "networking.k8s.io/v1",
     kind: "IngressClass",
     list_kind: "IngressClassList",
     plural: "ingressclasses",
     singular: "ingressclass",
-    short_names: &[],
-    categories: &[],
     namespaced: false,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.networking.v1.IngressClass",
-    fields: &[],
     columns: Columns { columns: &[NAME, column("Controller"), column("Parameters"), AGE], row },
-    name_rule: Rule::Subdomain,
     generation: Generation::Spec,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
-    default: |_| {},
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

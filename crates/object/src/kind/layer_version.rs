@@ -2,40 +2,27 @@
 //! holds never changes; who may use it may.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, OWN};
 use crate::json::{items, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, integer, name_of, number, or_none, text as column, wide};
 use crate::time::Timestamp;
 use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
-    group: "dory.dev",
-    version: "v1",
-    api_version: "dory.dev/v1",
     kind: "LayerVersion",
     list_kind: "LayerVersionList",
     plural: "layerversions",
     singular: "layerversion",
     short_names: &["layer"],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "dev.dory.v1.LayerVersion",
     fields: &[("spec.layerName", |o| text(&o["spec"]["layerName"]).into())],
     columns: Columns {
         columns: &[NAME, column("Layer"), integer("Version"), column("Runtimes"), AGE, wide("Code SHA")],
         row,
     },
-    name_rule: Rule::Subdomain,
-    generation: Generation::Spec,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
-    default: |_| {},
     validate,
+    ..OWN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,9 +1,8 @@
 //! Lease: who holds what, until when.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, PLAIN};
 use crate::json::text;
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, name_of, text as column};
 use crate::time::Timestamp;
@@ -11,27 +10,15 @@ use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
     group: "coordination.k8s.io",
-    version: "v1",
     api_version: "coordination.k8s.io/v1",
     kind: "Lease",
     list_kind: "LeaseList",
     plural: "leases",
     singular: "lease",
-    short_names: &[],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.coordination.v1.Lease",
-    fields: &[],
     columns: Columns { columns: &[NAME, column("Holder"), AGE], row },
-    name_rule: Rule::Subdomain,
-    generation: Generation::None,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
-    default: |_| {},
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

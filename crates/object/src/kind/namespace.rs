@@ -1,7 +1,7 @@
 //! Namespace: a room of names, emptied before it goes.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind, STATUS, Subresource};
+use super::{Kind, PLAIN, STATUS, Subresource};
 use crate::json::{child, fill_zero, items, text};
 use crate::name::{self, Rule};
 use crate::path::Path;
@@ -10,17 +10,12 @@ use crate::time::Timestamp;
 use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    api_version: "v1",
     kind: "Namespace",
     list_kind: "NamespaceList",
     plural: "namespaces",
     singular: "namespace",
     short_names: &["ns"],
-    categories: &[],
     namespaced: false,
-    verbs: ALL_VERBS,
     subresources: &[
         Subresource { name: "finalize", group_version: ("", ""), kind: "", verbs: &["update"] },
         STATUS,
@@ -29,12 +24,12 @@ pub(super) static KIND: Kind = Kind {
     fields: &[("status.phase", |o| text(&o["status"]["phase"]).into())],
     columns: Columns { columns: &[NAME, column("Status"), AGE], row },
     name_rule: Rule::Label,
-    generation: Generation::None,
     status: true,
     keeps_status: true,
     prepare,
     default,
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

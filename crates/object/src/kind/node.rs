@@ -2,26 +2,20 @@
 
 use super::errors::Errors;
 use super::pod_spec::taints;
-use super::{ALL_VERBS, Generation, Kind, STATUS};
+use super::{Kind, PLAIN, STATUS};
 use crate::json::{entries, fill, items, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, name_of, text as column, wide};
 use crate::time::Timestamp;
 use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    api_version: "v1",
     kind: "Node",
     list_kind: "NodeList",
     plural: "nodes",
     singular: "node",
     short_names: &["no"],
-    categories: &[],
     namespaced: false,
-    verbs: ALL_VERBS,
     subresources: &[STATUS],
     schema: "io.k8s.api.core.v1.Node",
     fields: &[("spec.unschedulable", |o| {
@@ -42,13 +36,10 @@ pub(super) static KIND: Kind = Kind {
         ],
         row,
     },
-    name_rule: Rule::Subdomain,
-    generation: Generation::None,
-    status: false,
     keeps_status: true,
-    prepare: |_, _| {},
     default,
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -2,9 +2,8 @@
 
 use super::errors::Errors;
 use super::pod_spec;
-use super::{ALL_VERBS, Generation, Kind, STATUS, Subresource};
+use super::{Generation, Kind, PLAIN, STATUS, Subresource};
 use crate::json::{child, each, items, put, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::quantity::Quantity;
 use crate::table::{AGE, Columns, NAME, text as column, wide};
@@ -19,17 +18,12 @@ const fn named(name: &'static str, kind: &'static str, verbs: &'static [&'static
 }
 
 pub(super) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    api_version: "v1",
     kind: "Pod",
     list_kind: "PodList",
     plural: "pods",
     singular: "pod",
     short_names: &["po"],
     categories: &["all"],
-    namespaced: true,
-    verbs: ALL_VERBS,
     subresources: &[
         named("attach", "PodAttachOptions", &["create", "get"]),
         named("binding", "Binding", &["create"]),
@@ -72,13 +66,13 @@ pub(super) static KIND: Kind = Kind {
         ],
         row,
     },
-    name_rule: Rule::Subdomain,
     generation: Generation::Spec,
     status: true,
     keeps_status: true,
     prepare,
     default,
     validate,
+    ..PLAIN
 };
 
 /// A new pod is pending, in the quality class that its resources say.

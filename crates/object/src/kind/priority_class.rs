@@ -1,9 +1,8 @@
 //! PriorityClass: a name for how important pods are, and whether they may push others out.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Generation, Kind, PLAIN};
 use crate::json::{fill_zero, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, name_of, text as column};
 use crate::time::Timestamp;
@@ -28,30 +27,22 @@ pub const SYSTEM: &[(&str, i64, &str)] = &[
 
 pub(super) static KIND: Kind = Kind {
     group: "scheduling.k8s.io",
-    version: "v1",
     api_version: "scheduling.k8s.io/v1",
     kind: "PriorityClass",
     list_kind: "PriorityClassList",
     plural: "priorityclasses",
     singular: "priorityclass",
     short_names: &["pc"],
-    categories: &[],
     namespaced: false,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.scheduling.v1.PriorityClass",
-    fields: &[],
     columns: Columns {
         columns: &[NAME, column("Value"), column("Global-Default"), AGE, column("PreemptionPolicy")],
         row,
     },
-    name_rule: Rule::Subdomain,
     generation: Generation::Spec,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
     default: |object| fill_zero(object, "preemptionPolicy", "PreemptLowerPriority"),
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

@@ -1,10 +1,9 @@
 //! ReplicaSet: so many pods of one template.
 
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind, SCALE, STATUS};
+use super::{Generation, Kind, PLAIN, SCALE, STATUS};
 use super::{meta, pod_spec};
 use crate::json::{child, fill, is_empty, text};
-use crate::name::Rule;
 use crate::path::Path;
 use crate::selector::LabelSelector;
 use crate::table::{AGE, Columns, NAME, age_of, containers, integer, name_of, number, or_none, wide};
@@ -13,7 +12,6 @@ use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
     group: "apps",
-    version: "v1",
     api_version: "apps/v1",
     kind: "ReplicaSet",
     list_kind: "ReplicaSetList",
@@ -21,8 +19,6 @@ pub(super) static KIND: Kind = Kind {
     singular: "replicaset",
     short_names: &["rs"],
     categories: &["all"],
-    namespaced: true,
-    verbs: ALL_VERBS,
     subresources: &[STATUS, SCALE],
     schema: "io.k8s.api.apps.v1.ReplicaSet",
     fields: &[("status.replicas", |o| o["status"]["replicas"].as_i64().unwrap_or(0).to_string().into())],
@@ -39,13 +35,12 @@ pub(super) static KIND: Kind = Kind {
         ],
         row,
     },
-    name_rule: Rule::Subdomain,
     generation: Generation::Spec,
     status: true,
     keeps_status: true,
-    prepare: |_, _| {},
     default,
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

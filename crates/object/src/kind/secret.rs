@@ -2,9 +2,9 @@
 
 use super::config_map::{DATA_BYTES_MAX, frozen};
 use super::errors::Errors;
-use super::{ALL_VERBS, Generation, Kind};
+use super::{Kind, PLAIN};
 use crate::json::{child, entries, fill_zero, text};
-use crate::name::{self, Rule};
+use crate::name;
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, name_of, text as column};
 use crate::time::Timestamp;
@@ -13,28 +13,16 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 pub(super) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    api_version: "v1",
     kind: "Secret",
     list_kind: "SecretList",
     plural: "secrets",
     singular: "secret",
-    short_names: &[],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
     schema: "io.k8s.api.core.v1.Secret",
     fields: &[("type", |o| text(&o["type"]).into())],
     columns: Columns { columns: &[NAME, column("Type"), column("Data"), AGE], row },
-    name_rule: Rule::Subdomain,
-    generation: Generation::None,
-    status: false,
-    keeps_status: false,
-    prepare: |_, _| {},
     default,
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {

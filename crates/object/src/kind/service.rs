@@ -3,7 +3,7 @@
 use super::errors::Errors;
 use super::meta;
 use super::pod_spec::{ip, port_number};
-use super::{ALL_VERBS, Generation, Kind, STATUS};
+use super::{Kind, PLAIN, STATUS};
 use crate::json::{child, each, entries, fill, fill_zero, items, put, text};
 use crate::name::{self, Rule};
 use crate::path::Path;
@@ -12,17 +12,12 @@ use crate::time::Timestamp;
 use serde_json::{Value, json};
 
 pub(super) static KIND: Kind = Kind {
-    group: "",
-    version: "v1",
-    api_version: "v1",
     kind: "Service",
     list_kind: "ServiceList",
     plural: "services",
     singular: "service",
     short_names: &["svc"],
     categories: &["all"],
-    namespaced: true,
-    verbs: ALL_VERBS,
     subresources: &[STATUS],
     schema: "io.k8s.api.core.v1.Service",
     fields: &[
@@ -42,12 +37,12 @@ pub(super) static KIND: Kind = Kind {
         row,
     },
     name_rule: Rule::Label,
-    generation: Generation::None,
     status: true,
     keeps_status: true,
     prepare,
     default,
     validate,
+    ..PLAIN
 };
 
 fn row(object: &Value, now: Timestamp) -> Vec<Value> {
