@@ -1,12 +1,13 @@
 """The control plane of Lambda beside functions themselves: layers, tags, policies, function URLs and settings, with boto3."""
 
 import json
+import re
 import subprocess
 import urllib.request
 
 import botocore.exceptions
 import pytest
-from conftest import wait_for
+from conftest import TOOLS, wait_for
 from test_coldstart import node_runtime
 from test_lambda import awslambda, create, invoke, python_runtime, rust_hello, shell_runtime, zipped  # noqa: F401 (fixtures)
 
@@ -264,10 +265,59 @@ def test_runtime_and_recursion_settings(awslambda, create):
     assert awslambda.get_runtime_management_config(FunctionName="settled")["UpdateRuntimeOn"] == "Auto"
     awslambda.put_runtime_management_config(FunctionName="settled", UpdateRuntimeOn="FunctionUpdate")
     assert awslambda.get_runtime_management_config(FunctionName="settled")["UpdateRuntimeOn"] == "FunctionUpdate"
+    assert "RuntimeVersionArn" not in awslambda.get_runtime_management_config(FunctionName="settled")
     assert awslambda.get_function_recursion_config(FunctionName="settled")["RecursiveLoop"] == "Terminate"
     awslambda.put_function_recursion_config(FunctionName="settled", RecursiveLoop="Allow")
     assert awslambda.get_function_recursion_config(FunctionName="settled")["RecursiveLoop"] == "Allow"
     awslambda.delete_function(FunctionName="settled")
+
+
+def test_a_function_stays_on_a_version_of_its_runtime(platform, awslambda, create):
+    def refused(call, **arguments):
+        with pytest.raises(awslambda.exceptions.InvalidParameterValueException) as error:
+            call(FunctionName="stays", **arguments)
+        return error.value.response["Error"]["Message"]
+
+    made = create("stays", rust_hello())
+    arn = made["RuntimeVersionConfig"]["RuntimeVersionArn"]
+    assert re.fullmatch(r"arn:aws:lambda:us-east-1::runtime:[0-9a-f]{64}", arn)
+    assert awslambda.get_function(FunctionName="stays")["Configuration"]["RuntimeVersionConfig"] == {"RuntimeVersionArn": arn}
+    listed = [one for page in awslambda.get_paginator("list_functions").paginate() for one in page["Functions"]]
+    assert not any("RuntimeVersionConfig" in one for one in listed)
+    put = awslambda.put_runtime_management_config
+    assert "is required" in refused(put, UpdateRuntimeOn="Manual")
+    assert "only be given" in refused(put, UpdateRuntimeOn="Auto", RuntimeVersionArn=arn)
+    assert arn in refused(put, UpdateRuntimeOn="Manual", RuntimeVersionArn=arn[:-64] + "0" * 64)
+    shown = put(FunctionName="stays", UpdateRuntimeOn="Manual", RuntimeVersionArn=arn)
+    assert (shown["UpdateRuntimeOn"], shown["RuntimeVersionArn"]) == ("Manual", arn)
+    assert awslambda.get_runtime_management_config(FunctionName="stays")["RuntimeVersionArn"] == arn
+    assert "FunctionError" not in invoke(awslambda, "stays")[0]
+    assert "while UpdateRuntimeOn is Manual" in refused(awslambda.update_function_configuration, Runtime="provided.al2")
+    # The runtime gets an image, and with it another version; this function stays where it is.
+    platform.run("runtime", "add", "provided.al2023", TOOLS)
+    try:
+        other = create("goes-on", rust_hello())["RuntimeVersionConfig"]["RuntimeVersionArn"]
+        assert other != arn
+        assert awslambda.get_function_configuration(FunctionName="stays")["RuntimeVersionConfig"] == {"RuntimeVersionArn": arn}
+        assert "FunctionError" not in invoke(awslambda, "stays")[0]
+        put(FunctionName="goes-on", UpdateRuntimeOn="Manual", RuntimeVersionArn=other)
+    finally:
+        platform.run("runtime", "rm", "provided.al2023")
+    assert awslambda.get_function_configuration(FunctionName="goes-on")["RuntimeVersionConfig"] == {"RuntimeVersionArn": other}
+    awslambda.update_function_configuration(FunctionName="goes-on", MemorySize=256)
+    assert "FunctionError" not in invoke(awslambda, "goes-on")[0], "the image was kept for it"
+    assert platform.get("function", "goes-on")["spec"]["runtimeManagement"]["image"].startswith("sha256:")
+    put(FunctionName="goes-on", UpdateRuntimeOn="Auto")
+    assert awslambda.get_function_configuration(FunctionName="goes-on")["RuntimeVersionConfig"] == {"RuntimeVersionArn": arn}
+    # An interpreter that is not there any more.
+    gone = {"spec": {"runtimeManagement": {"updateRuntimeOn": "Manual", "runtimeVersionArn": arn[:-64] + "0" * 64}}}
+    platform.kubectl("patch", "function", "stays", "--type=merge", "-p", json.dumps(gone))
+    awslambda.update_function_configuration(FunctionName="stays", MemorySize=256)
+    with pytest.raises(botocore.exceptions.ClientError) as error:
+        invoke(awslambda, "stays")
+    assert "its interpreter has changed" in error.value.response["Error"]["Message"]
+    for name in ("stays", "goes-on"):
+        awslambda.delete_function(FunctionName=name)
 
 
 def test_account_settings_count(awslambda, create):

@@ -287,11 +287,42 @@ def test_asynchronous_initialization(client, serve):
     assert float(log.splitlines()[-1].split("Init Duration: ")[1].split()[0]) < 10_000
 
 
-def test_what_cannot_be_honoured_is_refused(client, serve):
-    for variable, value in (("AWS_LWA_LAMBDA_RUNTIME_API_PROXY", "127.0.0.1:9009"), ("AWS_LWA_HOST", "10.0.0.1")):
-        name = serve({"AWS_LWA_PORT": "8000", variable: value})
-        answer, payload = invoke(client, name, request("/"))
-        assert answer["FunctionError"] and variable in payload["errorMessage"], payload
+def test_what_cannot_be_honoured_is_refused(platform, client, serve):
+    name = serve({"AWS_LWA_PORT": "8000"})
+
+    def refused(call, **arguments):
+        with pytest.raises(botocore.exceptions.ClientError) as error:
+            call(**arguments)
+        assert error.value.response["Error"]["Code"] == "InvalidParameterValueException"
+        return error.value.response["Error"]["Message"]
+
+    for variable, value, what in (
+        ("AWS_LWA_LAMBDA_RUNTIME_API_PROXY", "127.0.0.1:9009", "Take it away"),
+        ("AWS_LWA_ENABLE_TLS", "true", "let the server listen without TLS"),
+        ("AWS_LWA_HOST", "10.0.0.1", "give 127.0.0.1"),
+        ("AWS_LWA_READINESS_CHECK_PORT", "http", "give a number from 1 to 65535"),
+    ):
+        environment = {"Variables": {"AWS_LWA_PORT": "8000", variable: value}}
+        message = refused(client.update_function_configuration, FunctionName=name, Environment=environment)
+        assert variable in message and what in message, message
+        assert message == refused(
+            client.create_function, FunctionName=f"{name}-no", Runtime="provided.al2023", Handler="bootstrap", Role=ROLE,
+            Code={"ZipFile": CODE}, Environment=environment)
+    image = platform.run("image", "build", EXAMPLES / "api-service", "-t", "functions/tls:1", "--env", "AWS_LWA_ENABLE_TLS=true")
+    assert "functions/tls:1" in image.stdout
+    assert "AWS_LWA_ENABLE_TLS" in refused(
+        client.create_function, FunctionName=f"{name}-no", PackageType="Image", Role=ROLE, Code={"ImageUri": "functions/tls:1"})
+    # What brings the adapter itself is its affair.
+    layer = client.publish_layer_version(LayerName="own-adapter", Content={"ZipFile": zipped(**{"extensions/lambda-adapter": ""})})
+    client.update_function_configuration(
+        FunctionName=name, Layers=[layer["LayerVersionArn"]], Environment={"Variables": {"AWS_LWA_ENABLE_TLS": "true"}})
+    client.update_function_configuration(FunctionName=name, Layers=[], Environment={"Variables": {"AWS_LWA_PORT": "8000"}})
+    client.delete_layer_version(LayerName="own-adapter", VersionNumber=layer["Version"])
+    # By another way nothing is refused until the start.
+    patch = json.dumps({"spec": {"environment": {"AWS_LWA_HOST": "10.0.0.1"}}})
+    platform.kubectl("patch", "function", name, "--type=merge", "-p", patch)
+    answer, payload = wait_for("the new environment", lambda: (got := invoke(client, name, request("/")))[0].get("FunctionError") and got)
+    assert payload["errorType"] == "Runtime.InvalidEntrypoint" and "AWS_LWA_HOST" in payload["errorMessage"], payload
 
 
 def test_servers_that_fail(client, serve):

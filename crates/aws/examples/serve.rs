@@ -2,14 +2,13 @@
 //! -- 4566`. For trying AWS clients against it; prints what to export.
 
 use aws::{Config, Door};
-use functions::loopback::Loopback;
+use functions::loopback;
 use http_body_util::BodyExt;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -21,23 +20,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let endpoint = format!("http://{}", listener.local_addr()?);
     let server = testing::house::bare_server().await.map_err(|error| error.to_string())?;
     let dir = tempfile::tempdir()?;
-    let functions = functions::Functions::start(functions::Config {
-        client: testing::house::as_user(&server, "dory:functions"),
-        host: Arc::new(Loopback::default()),
-        images: functions::loopback::images(dir.path()),
-        dir: dir.path().to_owned(),
-        keep_alive: Duration::from_secs(60),
-        prebooted: 0,
-        egress: true,
-        stream_brake: false,
-        concurrency: 1000,
-        growth: None,
-        account_id: "000000000000".to_owned(),
-        region: "us-east-1".to_owned(),
-        interpreter_dirs,
-        aws: functions::loopback::no_aws(),
-        events: functions::EventConfig::in_memory().await,
-    });
+    let config = loopback::config(testing::house::as_user(&server, "dory:functions"), dir.path()).await;
+    let functions = functions::Functions::start(functions::Config { interpreter_dirs, ..config });
     let credentials = sigv4::Credentials {
         access_key_id: "AKIDORYEXAMPLE".to_owned(),
         secret_access_key: "example".to_owned(),

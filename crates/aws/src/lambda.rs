@@ -145,6 +145,6 @@ fn missing(member: &str) -> Fault {
     Fault::validation(&name, "null", "Member must not be null")
 }
 
-fn configuration_reply(door: &Door, status: u16, object: &Value) -> Reply {
-    reply::json(status, &configuration::configuration(object, &door.config.region, &door.config.account_id))
+async fn configuration_reply(door: &Door, status: u16, object: &Value) -> Reply {
+    reply::json(status, &runtime::configuration(door, object).await)
 }

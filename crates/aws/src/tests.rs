@@ -2,14 +2,13 @@
 
 use crate::{Body, Config, Door};
 use expect_test::{Expect, expect};
-use functions::loopback::Loopback;
+use functions::loopback;
 use http::request::Builder;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use sigv4::Credentials;
 use std::sync::Arc;
-use std::time::Duration;
 
 struct House {
     door: Door,
@@ -21,23 +20,8 @@ impl House {
     async fn open() -> House {
         let server = testing::house::bare_server().await.expect("an API server");
         let dir = tempfile::tempdir().expect("a directory");
-        let functions = functions::Functions::start(functions::Config {
-            client: testing::house::as_user(&server, "dory:functions"),
-            host: Arc::new(Loopback::default()),
-            images: functions::loopback::images(dir.path()),
-            dir: dir.path().to_owned(),
-            keep_alive: Duration::from_secs(60),
-            prebooted: 0,
-            egress: true,
-            stream_brake: false,
-            concurrency: 1000,
-            growth: None,
-            account_id: "000000000000".to_owned(),
-            region: "us-east-1".to_owned(),
-            interpreter_dirs: Vec::new(),
-            aws: functions::loopback::no_aws(),
-            events: functions::EventConfig::in_memory().await,
-        });
+        let client = testing::house::as_user(&server, "dory:functions");
+        let functions = functions::Functions::start(loopback::config(client, dir.path()).await);
         let credentials = Credentials {
             access_key_id: "AKIDEXAMPLE".to_owned(),
             secret_access_key: "secret".to_owned(),

@@ -327,11 +327,11 @@ impl Catalog {
         all.flat_map(|definition| definition.revision.code()).collect()
     }
 
-    /// The digests of the images that functions and versions are.
+    /// The digests of the images that functions and versions are, or stay on.
     pub(crate) fn images(&self) -> HashSet<String> {
         let pools = self.pools();
-        let images = pools.iter().filter_map(|pool| pool.definition.revision.image.as_ref());
-        images.map(|image| image.digest.clone()).collect()
+        let digests = pools.iter().flat_map(|pool| pool.definition.revision.images());
+        digests.cloned().collect()
     }
 
     /// Of functions and versions.

@@ -6,6 +6,7 @@ use crate::NAME_ANNOTATION;
 use crate::code::merged_name;
 use crate::logging::Logging;
 use crate::report::LATEST;
+use crate::runtimes::RuntimeVersion;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -63,6 +64,8 @@ pub struct EventInvoke {
 pub struct Revision {
     /// Such as `provided.al2023`.
     pub runtime: String,
+    /// The version of the runtime that it must run on, where it was told to stay on one.
+    pub pinned: Option<RuntimeVersion>,
     /// What to call, in the runtime's own words.
     pub handler: String,
     /// The ARN of the role that instances act as; may be empty.
@@ -149,6 +152,26 @@ struct Spec {
     #[serde(default)]
     event_invoke: EventInvokeSpec,
     dead_letter_arn: Option<String>,
+    #[serde(default)]
+    runtime_management: RuntimeManagementSpec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RuntimeManagementSpec {
+    #[serde(default)]
+    update_runtime_on: String,
+    #[serde(default)]
+    runtime_version_arn: String,
+    image: Option<String>,
+}
+
+impl RuntimeManagementSpec {
+    fn pinned(self) -> Option<RuntimeVersion> {
+        let (_, id) = self.runtime_version_arn.rsplit_once(':')?;
+        let pinned = RuntimeVersion { id: id.to_owned(), image: self.image };
+        (self.update_runtime_on == "Manual").then_some(pinned)
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -223,6 +246,7 @@ impl Definition {
             provisioned: spec.provisioned_concurrency.unwrap_or(0),
             revision: Revision {
                 runtime: spec.runtime,
+                pinned: spec.runtime_management.pinned(),
                 handler: spec.handler,
                 role: spec.role,
                 timeout: Duration::from_secs(spec.timeout_seconds.unwrap_or(3)),
@@ -249,6 +273,12 @@ impl Definition {
 }
 
 impl Revision {
+    /// The digests of the images that it needs: the one that it is, or that of the runtime version that it stays on.
+    pub(crate) fn images(&self) -> impl Iterator<Item = &String> {
+        let own = self.image.as_ref().map(|image| &image.digest);
+        own.into_iter().chain(self.pinned.as_ref().and_then(|pinned| pinned.image.as_ref()))
+    }
+
     /// All that it needs from the code store.
     pub(crate) fn code(&self) -> Vec<String> {
         let merged = merged_name(&self.layers);

@@ -3,8 +3,9 @@
 mod follow;
 mod images;
 mod stream;
+mod web;
 
-pub use follow::{Watched, layer_resource, resource};
+pub use follow::{Watched, layer_resource, own_resource, resource};
 pub use images::AddRuntimeError;
 
 use crate::Sandboxes;
@@ -25,7 +26,7 @@ use crate::metering::Metering;
 use crate::pool::Pool;
 use crate::preboot::Stock;
 use crate::report::{self, Report, Status};
-use crate::runtimes::{RuntimeError, RuntimeImages, Runtimes};
+use crate::runtimes::{RuntimeError, RuntimeImages, RuntimeVersion, Runtimes};
 use crate::stages::Stage;
 use crate::throttle::{Throttle, ThrottleReason};
 use crate::trace;
@@ -269,14 +270,9 @@ impl Functions {
         self.machine.codes.archive(sha256)
     }
 
-    /// Whether functions of this runtime can run here; looks for the interpreter the first time.
-    pub async fn check_runtime(&self, runtime: &str) -> Result<(), RuntimeError> {
-        if self.machine.runtime_images.digest(runtime).is_some() {
-            return Ok(());
-        }
-        let (machine, name) = (self.machine.clone(), runtime.to_owned());
-        let found = tokio::task::spawn_blocking(move || machine.runtimes.find(&name).map(drop)).await;
-        found.unwrap_or_else(|_| Err(RuntimeError::Unknown(runtime.to_owned())))
+    /// Which version of this runtime functions run on here, if they can; looks for the interpreter the first time.
+    pub async fn runtime_version(&self, runtime: &str) -> Result<RuntimeVersion, RuntimeError> {
+        self.machine.runtime_version(runtime).await
     }
 
     /// Where the time of the last cold start went, from the invocation that found no instance to its answer. `None` when

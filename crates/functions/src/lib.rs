@@ -65,13 +65,15 @@ pub use definition::{Definition, FunctionImage, ImageConfig, object_name};
 pub use door::{Aws, Door};
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use events::{Backlog, DeliveryError, Destination, EVENT_BYTES_MAX, EventConfig, Parcel, Retries};
-pub use functions::{AddRuntimeError, Config, FunctionUrl, Functions, Watched, layer_resource, resource};
+pub use functions::{
+    AddRuntimeError, Config, FunctionUrl, Functions, Watched, layer_resource, own_resource, resource,
+};
 pub use images::{ImageError, TakenImage};
 pub use invocation::{FunctionError, Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
 pub use logging::{Format as LogFormat, Level as LogLevel, Logging};
 pub use metering::FunctionNow;
 pub use role::{DEFAULT_ROLE, iam_id, role_name};
-pub use runtimes::{RUNTIMES, RuntimeError, RuntimeImage};
+pub use runtimes::{RUNTIMES, RuntimeError, RuntimeImage, RuntimeVersion};
 pub use sandboxes::{Program, Running, Sandbox, Sandboxes, Spec, StartError};
 pub use stages::Stage;
 pub use streaming::{Completion, ResponseBody, STREAM_BYTES_MAX, StreamedOutcome};

@@ -2,6 +2,8 @@
 //! For tests only (feature `loopback`): it isolates nothing and limits nothing.
 
 use crate::door::{Aws, Door};
+use crate::events::EventConfig;
+use crate::functions::Config;
 use crate::sandboxes::{Program, Running, Sandbox, Sandboxes, Spec, StartError};
 use futures::future::BoxFuture;
 use rustix::process::{Pid, Signal, kill_process};
@@ -66,6 +68,27 @@ impl Door for NoDoor {
 pub fn no_aws() -> Aws {
     let keys = Arc::new(sigv4::Keys::new(Vec::new(), b"loopback"));
     Aws { keys, door: Arc::new(NoDoor), session: Duration::from_secs(3600) }
+}
+
+/// Functions whose instances are such processes, with everything below this directory.
+pub async fn config(client: client::kube::Client, dir: &std::path::Path) -> Config {
+    Config {
+        client,
+        host: Arc::new(Loopback::default()),
+        images: images(dir),
+        dir: dir.to_owned(),
+        keep_alive: Duration::from_secs(60),
+        prebooted: 0,
+        egress: true,
+        stream_brake: false,
+        concurrency: 1000,
+        growth: None,
+        account_id: "000000000000".to_owned(),
+        region: "us-east-1".to_owned(),
+        interpreter_dirs: Vec::new(),
+        aws: no_aws(),
+        events: EventConfig::in_memory().await,
+    }
 }
 
 /// An image store in this directory, empty.

@@ -4,7 +4,7 @@
 use crate::definition::{ImageConfig, Revision};
 use crate::images::{ImageError, ImageRoot};
 use crate::machine::Machine;
-use crate::runtimes::{Program, RuntimeError};
+use crate::runtimes::{Program, RuntimeError, RuntimeVersion};
 use std::sync::Arc;
 
 /// Why there is nothing to run.
@@ -25,16 +25,48 @@ impl Machine {
             let root = self.image(&image.digest).await?;
             return Ok(Arc::new(of_function(root, &image.config)));
         }
-        if let Some(digest) = self.runtime_images.digest(&revision.runtime) {
-            let root = self.image(&digest).await?;
-            return Ok(Arc::new(of_runtime(root, &revision.runtime, &revision.handler)));
+        let runtime = &revision.runtime;
+        let image = match &revision.pinned {
+            Some(pinned) => pinned.image.clone(),
+            None => self.runtime_images.digest(runtime),
+        };
+        let (version, program) = match image {
+            Some(digest) => {
+                let program = of_runtime(self.image(&digest).await?, runtime, &revision.handler);
+                (RuntimeVersion::of_image(runtime, digest), Arc::new(program))
+            }
+            None => {
+                let program = self.on_host(runtime).await?;
+                (RuntimeVersion::of_host(runtime, &program.interpreter), program)
+            }
+        };
+        match &revision.pinned {
+            Some(pinned) if *pinned != version => {
+                Err(RuntimeError::Gone { runtime: runtime.clone(), id: pinned.id.clone() }.into())
+            }
+            _ => Ok(program),
         }
-        if let Some(program) = self.runtimes.known(&revision.runtime) {
+    }
+
+    /// The one version that functions of this runtime run on, unless they are told to stay on another.
+    pub(crate) async fn runtime_version(
+        self: &Arc<Self>,
+        runtime: &str,
+    ) -> Result<RuntimeVersion, RuntimeError> {
+        if let Some(digest) = self.runtime_images.digest(runtime) {
+            return Ok(RuntimeVersion::of_image(runtime, digest));
+        }
+        Ok(RuntimeVersion::of_host(runtime, &self.on_host(runtime).await?.interpreter))
+    }
+
+    /// How the host itself runs it, looking for the interpreter the first time.
+    async fn on_host(self: &Arc<Self>, runtime: &str) -> Result<Arc<Program>, RuntimeError> {
+        if let Some(program) = self.runtimes.known(runtime) {
             return Ok(program);
         }
-        let (machine, runtime) = (self.clone(), revision.runtime.clone());
-        let found = tokio::task::spawn_blocking(move || machine.runtimes.find(&runtime)).await;
-        Ok(found.map_err(|_| NoProgram::Lost)??)
+        let (machine, name) = (self.clone(), runtime.to_owned());
+        let found = tokio::task::spawn_blocking(move || machine.runtimes.find(&name)).await;
+        found.unwrap_or_else(|_| Err(RuntimeError::Unknown(runtime.to_owned())))
     }
 
     async fn image(self: &Arc<Self>, digest: &str) -> Result<Arc<ImageRoot>, NoProgram> {

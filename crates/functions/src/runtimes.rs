@@ -4,9 +4,11 @@
 
 mod images;
 mod probe;
+mod version;
 
 pub use images::RuntimeImage;
 pub(crate) use images::RuntimeImages;
+pub use version::RuntimeVersion;
 
 use crate::images::ImageRoot;
 use std::collections::HashMap;
@@ -75,6 +77,17 @@ pub enum RuntimeError {
          interface client: `dory runtime add {0} IMAGE`"
     )]
     NoImage(String),
+    /// A function stays on a version of it that is not here any more.
+    #[error(
+        "Runtime {runtime} has no version {id} on this machine any more: its interpreter has changed. Let the function run \
+         on the one that there is with PutRuntimeManagementConfig"
+    )]
+    Gone {
+        /// Such as `python3.14`.
+        runtime: String,
+        /// What was asked for.
+        id: String,
+    },
 }
 
 /// How to run functions of one runtime.
@@ -84,6 +97,8 @@ pub(crate) struct Program {
     pub(crate) argv: Vec<String>,
     /// The command that boots it before it has a function; `None` when the program is the function's own.
     pub(crate) waiting: Option<Vec<String>>,
+    /// The version of the host's interpreter, such as `3.12.1`; empty where the program is no interpreter of the host.
+    pub(crate) interpreter: String,
     /// Directories of the host that it needs beside the standard ones.
     pub(crate) prefixes: Vec<PathBuf>,
     /// `AWS_EXECUTION_ENV`; runtimes that bring their own program get none.
@@ -106,6 +121,7 @@ impl Program {
         Program {
             argv,
             waiting: None,
+            interpreter: String::new(),
             prefixes: Vec::new(),
             execution_env: None,
             cwd: "/var/task".to_owned(),
@@ -197,6 +213,7 @@ impl Runtimes {
             (language == Language::Python).then(|| self.compile(&interpreter.path, version)).flatten();
         Ok(Program {
             waiting: Some(command(&format!("waiting.{extension}"))),
+            interpreter: interpreter.version,
             prefixes: interpreter.prefixes,
             execution_env: Some(format!("AWS_Lambda_{runtime}")),
             ..Program::on_host(command(&compiled.unwrap_or_else(|| format!("bootstrap.{extension}"))))
@@ -285,6 +302,7 @@ mod tests {
         let program = runtimes.find("python3.12").expect("the one behind the shim");
         assert_eq!(program.argv[0], real.canonicalize().expect("a path").to_string_lossy());
         assert_eq!(program.prefixes, [version]);
+        assert_eq!(program.interpreter, "3.12.1");
     }
 
     #[test]

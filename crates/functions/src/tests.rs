@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-const BOOTSTRAP: &str = include_str!("tests/bootstrap.sh");
+const BOOTSTRAP: &str = concat!(include_str!("tests/http.sh"), include_str!("tests/bootstrap.sh"));
 
 pub(crate) struct Room {
     pub(crate) functions: Arc<Functions>,
@@ -45,25 +45,16 @@ impl Room {
         let host = Arc::new(Loopback::default());
         let (clock, sqs) = (Arc::new(Ahead::default()), Arc::new(Sqs::default()));
         let functions = Functions::start(Config {
-            client: client.clone(),
             host: host.clone(),
-            images: crate::loopback::images(dir.path()),
-            dir: dir.path().to_owned(),
             keep_alive,
-            prebooted: 0,
-            egress: true,
-            stream_brake: false,
             concurrency: 20,
-            growth: None,
-            account_id: "000000000000".to_owned(),
-            region: "us-east-1".to_owned(),
-            interpreter_dirs: Vec::new(),
             aws,
             events: EventConfig {
                 queues: managed::Queues::in_memory(clock.clone()).await,
                 retries: Retries { failed: [SOON; 2], refused_first: SOON, refused_max: 4 * SOON },
                 destinations: vec![sqs.clone()],
             },
+            ..crate::loopback::config(client.clone(), dir.path()).await
         });
         let functions = functions.await.expect("the room");
         let objects = Objects::new(client.clone(), resource());

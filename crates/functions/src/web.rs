@@ -18,6 +18,7 @@ pub use layer::archive as web_adapter_layer;
 pub(crate) use settings::{Settings, WRAPPER};
 
 use crate::fault::Fault;
+use crate::images::ImageRoot;
 use crate::instance::{Instance, Refusal, Voice, Work};
 use crate::invocation::PAYLOAD_BYTES_MAX;
 use crate::sandboxes::Sandbox;
@@ -32,6 +33,7 @@ use hyper::body::Incoming;
 use request::Origin;
 use serde_json::json;
 use server::{Line, Server, Unanswered};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,6 +48,19 @@ const TOLD_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5
 
 /// A connection that breaks mostly means that the process has ended, which says more when it is told within this.
 const EXIT_GRACE: Duration = Duration::from_millis(500);
+
+/// How to speak for an image as a function, whose own `environment` goes before the image's.
+pub(crate) fn of_image(
+    image: &ImageRoot,
+    environment: &BTreeMap<String, String>,
+) -> Result<Option<Settings>, String> {
+    if image.layers.iter().any(|layer| layer.join("opt").join(ADAPTER).is_file()) {
+        return Ok(None);
+    }
+    let mut all: BTreeMap<String, String> = image.environment.iter().cloned().collect();
+    all.extend(environment.clone());
+    Settings::read(&all, true, false)
+}
 
 /// Speaks for the server of one instance.
 pub(crate) struct Web {
@@ -72,6 +87,10 @@ impl Web {
         let mut server = Server::new(self.settings.clone(), sandbox);
         for name in &self.settings.unknown {
             instance.note(&format!("web adapter: {name} means nothing here"));
+        }
+        if self.settings.compress && self.settings.streams {
+            instance
+                .note("web adapter: AWS_LWA_ENABLE_COMPRESSION does not go with response_stream, and is off");
         }
         let limit = if self.settings.async_init { Some(ASYNC_INIT) } else { self.settings.readiness.timeout };
         let mut ready = match self.wait(&mut server, &instance, limit).await {

@@ -3,28 +3,19 @@
 use super::no_such_entity;
 use crate::door::Door;
 use crate::fault::Fault;
-use client::{ApiResource, Key, Objects, is_conflict, is_not_found};
+use client::{Key, Objects, is_conflict, is_not_found};
+use functions::own_resource;
 use serde_json::{Value, json};
 
 /// How often a change is tried again when somebody else changed the object in between.
 const TRIES: u32 = 8;
 
-fn resource(kind: &str, plural: &str) -> ApiResource {
-    ApiResource {
-        group: "dory.dev".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "dory.dev/v1".to_owned(),
-        kind: kind.to_owned(),
-        plural: plural.to_owned(),
-    }
-}
-
 pub(crate) fn roles(door: &Door) -> Objects {
-    Objects::new(door.config.client.clone(), resource("IamRole", "iamroles"))
+    Objects::new(door.config.client.clone(), own_resource("IamRole", "iamroles"))
 }
 
 pub(super) fn policies(door: &Door) -> Objects {
-    Objects::new(door.config.client.clone(), resource("IamPolicy", "iampolicies"))
+    Objects::new(door.config.client.clone(), own_resource("IamPolicy", "iampolicies"))
 }
 
 /// The key of a cluster-scoped object.

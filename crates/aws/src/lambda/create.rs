@@ -46,6 +46,7 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
         spec.insert("code".to_owned(), code::store(door, members).await?);
     }
     layer::resolve(door, &mut spec, &Value::Null).await?;
+    check_web_server(door, &Value::Null, &spec)?;
     if let Some(wanted) = input.get("Tags").and_then(Value::as_object).filter(|tags| !tags.is_empty()) {
         tags::check(wanted)?;
         spec.insert("tags".to_owned(), Value::Object(wanted.clone()));
@@ -53,17 +54,17 @@ pub(crate) async fn create_function(door: &Door, call: &Call) -> Result<Reply, F
     let created = door.create(&name, Value::Object(spec), &[]).await?;
     if publish {
         let published = version::publish(door, &name, &Wanted::default()).await?;
-        return Ok(configuration_reply(door, 201, &published));
+        return Ok(configuration_reply(door, 201, &published).await);
     }
-    Ok(configuration_reply(door, 201, &created))
+    Ok(configuration_reply(door, 201, &created).await)
 }
 
 /// Whether the runtime's interpreter is on this machine; better said now than at the first call.
 pub(crate) async fn check_runtime(door: &Door, spec: &Map<String, Value>) -> Result<(), Fault> {
     match spec.get("runtime").and_then(Value::as_str) {
         Some(runtime) => {
-            let found = door.config.functions.check_runtime(runtime).await;
-            found.map_err(|error| Fault::invalid_parameter(error.to_string()))
+            let found = door.config.functions.runtime_version(runtime).await;
+            found.map(drop).map_err(|error| Fault::invalid_parameter(error.to_string()))
         }
         None => Ok(()),
     }
@@ -75,6 +76,18 @@ pub(crate) fn check_dead_letter(door: &Door, spec: &Map<String, Value>) -> Resul
         None | Some("") => Ok(()),
         Some(arn) => door.config.functions.check_destination(arn, true).map_err(Fault::invalid_parameter),
     }
+}
+
+/// Whether the platform can speak for the web server that the function may be; better said now than when it starts. What
+/// is not `wanted` stays as it is in the spec `before`.
+pub(crate) fn check_web_server(
+    door: &Door,
+    before: &Value,
+    wanted: &Map<String, Value>,
+) -> Result<(), Fault> {
+    let mut spec = before.as_object().cloned().unwrap_or_default();
+    spec.extend(wanted.clone());
+    door.config.functions.check_web_server(&Value::Object(spec)).map_err(Fault::invalid_parameter)
 }
 
 /// A role of this account must exist and let Lambda assume it. Those of other accounts are not known here; functions

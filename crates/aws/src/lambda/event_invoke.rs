@@ -102,22 +102,17 @@ async fn settings(door: &Door, input: &Map<String, Value>) -> Result<Map<String,
     Ok(wanted)
 }
 
-/// Whether results can go there: to a function that exists. There is nothing else yet that could take them.
+/// Whether results can go there; a function must exist.
 async fn check_destination(door: &Door, arn: &str) -> Result<(), Fault> {
-    let service = arn.split(':').nth(2).unwrap_or_default();
-    match service {
-        "lambda" => {
-            let invalid =
-                |why: &str| Fault::invalid_parameter(format!("The destination ARN {arn} is invalid: {why}"));
-            let name = door.name(arn, None).map_err(|fault| invalid(&fault.message))?;
-            door.find(&name).await.map(drop).map_err(|fault| invalid(&fault.message))
-        }
-        "sqs" | "sns" | "events" | "s3" => Err(Fault::invalid_parameter(format!(
-            "The destination {arn} is not supported by dory yet: there are no queues, topics, buses and buckets. Name a \
-             function that takes the results."
-        ))),
-        _ => Err(Fault::invalid_parameter(format!("The destination ARN {arn} is invalid."))),
+    door.config.functions.check_destination(arn, false).map_err(Fault::invalid_parameter)?;
+    if arn.split(':').nth(2) != Some("lambda") {
+        return Ok(());
     }
+    let invalid = |fault: Fault| {
+        Fault::invalid_parameter(format!("The destination ARN {arn} is invalid: {}", fault.message))
+    };
+    let name = door.name(arn, None).map_err(invalid)?;
+    door.find(&name).await.map(drop).map_err(invalid)
 }
 
 fn missing(door: &Door, name: &Name) -> Fault {

@@ -2,7 +2,7 @@
 
 use super::name::Name;
 use super::page::Page;
-use super::{code, configuration, image, tags, version};
+use super::{code, configuration, image, runtime, tags, version};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
@@ -38,8 +38,7 @@ async fn shown(door: &Door, name: &Name) -> Result<(Value, Value), Fault> {
     if let Some(version) = object["spec"]["functionVersion"].as_str() {
         object = door.find(&name.at(version)).await?;
     }
-    let config = &door.config;
-    let mut configuration = configuration::configuration(&object, &config.region, &config.account_id);
+    let mut configuration = runtime::configuration(door, &object).await;
     if let Some(qualifier) = &name.qualifier {
         configuration["FunctionArn"] = json!(format!("{}:{qualifier}", door.arn(&name.name)));
     }

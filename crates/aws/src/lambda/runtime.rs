@@ -1,39 +1,37 @@
-//! `RuntimeManagementConfig` and `FunctionRecursionConfig`. A runtime here is the interpreter of the machine: dory never
-//! changes it by itself, so that functions take a new one when the machine has it, and none can be pinned to an old one.
+//! `RuntimeManagementConfig` and `FunctionRecursionConfig`. A runtime has one version here: the interpreter of the machine, or
+//! the image that it was given. Functions take a new one when there is one, unless they are to stay on theirs: an image is
+//! kept for them, an interpreter that has gone is an error of their calls.
 
+use super::configuration::configuration as shown_configuration;
+use super::image::is_image;
 use super::name::Name;
-use super::{input, required};
+use super::{input, required, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub(crate) async fn put_management(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     let input = input(call)?;
     let update = required(&input, "UpdateRuntimeOn")?.to_owned();
-    let version = input.get("RuntimeVersionArn").filter(|value| !value.is_null());
-    match (update.as_str(), version) {
+    let arn = string(&input, "RuntimeVersionArn")?;
+    let wanted = match (update.as_str(), arn) {
         ("Manual", None) => {
             return Err(Fault::invalid_parameter(
                 "RuntimeVersionArn is required when UpdateRuntimeOn is Manual.",
             ));
         }
-        ("Manual", Some(_)) => {
-            return Err(Fault::invalid_parameter(
-                "UpdateRuntimeOn Manual is not supported by dory: runtimes are the interpreters of this machine, and it \
-                 has one of each. Use Auto or FunctionUpdate.",
-            ));
-        }
+        ("Manual", Some(arn)) => pinned(door, &door.find(name).await?, arn).await?,
         (_, Some(_)) => {
             return Err(Fault::invalid_parameter(
                 "RuntimeVersionArn can only be given when UpdateRuntimeOn is Manual.",
             ));
         }
-        _ => {}
-    }
+        _ => json!({ "updateRuntimeOn": update }),
+    };
     let changed = door
         .change(name, None, |object| {
-            object["spec"]["runtimeManagement"] = json!({ "updateRuntimeOn": update });
+            object["spec"]["runtimeManagement"] = wanted.clone();
             Ok(())
         })
         .await?;
@@ -45,8 +43,77 @@ pub(crate) async fn get_management(door: &Door, name: &Name) -> Result<Reply, Fa
 }
 
 fn show(door: &Door, name: &Name, object: &Value) -> Value {
-    let update = object["spec"]["runtimeManagement"]["updateRuntimeOn"].as_str().unwrap_or("Auto");
-    json!({ "UpdateRuntimeOn": update, "FunctionArn": door.qualified_arn(name) })
+    let management = &object["spec"]["runtimeManagement"];
+    let update = management["updateRuntimeOn"].as_str().unwrap_or("Auto");
+    let mut shown = json!({ "UpdateRuntimeOn": update, "FunctionArn": door.qualified_arn(name) });
+    if let Some(arn) = management["runtimeVersionArn"].as_str() {
+        shown["RuntimeVersionArn"] = json!(arn);
+    }
+    shown
+}
+
+/// What a function that stays on this version has in its `spec`: it must be the one of its runtime that there is, or the
+/// one that it is on already.
+async fn pinned(door: &Door, object: &Value, arn: &str) -> Result<Value, Fault> {
+    if is_image(object) {
+        return Err(Fault::invalid_parameter(
+            "UpdateRuntimeOn Manual is not for functions with PackageType Image: they bring their runtime.",
+        ));
+    }
+    let management = &object["spec"]["runtimeManagement"];
+    if management["runtimeVersionArn"] == arn {
+        return Ok(management.clone());
+    }
+    let runtime = object["spec"]["runtime"].as_str().unwrap_or_default();
+    let version = door.config.functions.runtime_version(runtime).await;
+    let version = version.map_err(|error| Fault::invalid_parameter(error.to_string()))?;
+    let there_is = version_arn(door, &version.id);
+    if there_is != arn {
+        return Err(Fault::invalid_parameter(format!(
+            "The runtime version {arn} is not supported: this machine has {there_is} of {runtime}."
+        )));
+    }
+    let mut wanted = json!({ "updateRuntimeOn": "Manual", "runtimeVersionArn": arn });
+    if let Some(digest) = version.image {
+        wanted["image"] = json!(digest);
+    }
+    Ok(wanted)
+}
+
+/// Another runtime does not have the version that a function is to stay on.
+pub(crate) fn check_change(before: &Value, wanted: &Map<String, Value>) -> Result<(), Fault> {
+    let spec = &before["spec"];
+    let stays = spec["runtimeManagement"]["updateRuntimeOn"] == "Manual";
+    match wanted.get("runtime").filter(|runtime| stays && **runtime != spec["runtime"]) {
+        None => Ok(()),
+        Some(runtime) => Err(Fault::invalid_parameter(format!(
+            "Runtime cannot become {runtime} while UpdateRuntimeOn is Manual, which keeps the function on a version of {}: \
+             use PutRuntimeManagementConfig with Auto first.",
+            spec["runtime"]
+        ))),
+    }
+}
+
+/// A function's configuration with the version of its runtime, which lists of functions do not have.
+pub(crate) async fn configuration(door: &Door, object: &Value) -> Value {
+    let mut shown = shown_configuration(object, &door.config.region, &door.config.account_id);
+    let spec = &object["spec"];
+    if let Some(arn) = spec["runtimeManagement"]["runtimeVersionArn"].as_str() {
+        shown["RuntimeVersionConfig"] = json!({ "RuntimeVersionArn": arn });
+    } else if let Some(runtime) = spec["runtime"].as_str().filter(|_| !is_image(object)) {
+        shown["RuntimeVersionConfig"] = match door.config.functions.runtime_version(runtime).await {
+            Ok(version) => json!({ "RuntimeVersionArn": version_arn(door, &version.id) }),
+            Err(error) => {
+                json!({ "Error": { "ErrorCode": "InvalidRuntimeException", "Message": error.to_string() } })
+            }
+        };
+    }
+    shown
+}
+
+/// As AWS writes it: of no account.
+fn version_arn(door: &Door, id: &str) -> String {
+    format!("arn:aws:lambda:{}::runtime:{id}", door.config.region)
 }
 
 pub(crate) async fn put_recursion(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {

@@ -1,10 +1,10 @@
 //! `UpdateFunctionCode`, `UpdateFunctionConfiguration`, `DeleteFunction`.
 
-use super::create::{check_dead_letter, check_role, check_runtime};
+use super::create::{check_dead_letter, check_role, check_runtime, check_web_server};
 use super::name::Name;
 use super::object::check_revision;
 use super::version::{self, Wanted};
-use super::{boolean, code, configuration_reply, image, input, layer, settings, string};
+use super::{boolean, code, configuration_reply, image, input, layer, runtime, settings, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
@@ -39,10 +39,13 @@ pub(crate) async fn update_function_code(door: &Door, call: &Call, name: &Name) 
         false => wanted.insert("code".to_owned(), code::store(door, &input).await?),
     };
     layer::resolve(door, &mut wanted, &before).await?;
+    if is_image {
+        check_web_server(door, &before["spec"], &wanted)?;
+    }
     if boolean(&input, "DryRun")? {
         let mut shown = before;
         merge(&mut shown, &wanted);
-        return Ok(configuration_reply(door, 200, &shown));
+        return Ok(configuration_reply(door, 200, &shown).await);
     }
     let changed = door
         .change(&name.plain(), revision, |object| {
@@ -52,9 +55,9 @@ pub(crate) async fn update_function_code(door: &Door, call: &Call, name: &Name) 
         .await?;
     if publish {
         let published = version::publish(door, name, &Wanted::default()).await?;
-        return Ok(configuration_reply(door, 200, &published));
+        return Ok(configuration_reply(door, 200, &published).await);
     }
-    Ok(configuration_reply(door, 200, &changed))
+    Ok(configuration_reply(door, 200, &changed).await)
 }
 
 pub(crate) async fn update_function_configuration(
@@ -70,17 +73,19 @@ pub(crate) async fn update_function_configuration(
     let before = door.find(name).await?;
     check_revision(&before, revision)?;
     image::check_settings(image::is_image(&before), &wanted)?;
+    runtime::check_change(&before, &wanted)?;
     check_runtime(door, &wanted).await?;
     check_role(door, &wanted, &name.name).await?;
     layer::resolve(door, &mut wanted, &before).await?;
     check_dead_letter(door, &wanted)?;
+    check_web_server(door, &before["spec"], &wanted)?;
     let changed = door
         .change(name, revision, |object| {
             merge(object, &wanted);
             Ok(())
         })
         .await?;
-    Ok(configuration_reply(door, 200, &changed))
+    Ok(configuration_reply(door, 200, &changed).await)
 }
 
 pub(crate) async fn delete_function(door: &Door, name: &Name) -> Result<Reply, Fault> {

@@ -42,7 +42,7 @@ pub(crate) async fn publish_version(door: &Door, call: &Call, name: &Name) -> Re
         revision: string(&input, "RevisionId")?,
     };
     let published = publish(door, name, &wanted).await?;
-    Ok(super::configuration_reply(door, 201, &published))
+    Ok(super::configuration_reply(door, 201, &published).await)
 }
 
 /// What a publisher asks for beside the function as it is.

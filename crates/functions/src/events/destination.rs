@@ -53,10 +53,16 @@ impl Functions {
         let service = arn.split(':').nth(2).unwrap_or_default();
         match service {
             "lambda" if !dead_letter => self.function_by_arn(arn).map(drop),
-            "sqs" | "sns" | "events" | "s3" => Err(format!(
-                "The destination {arn} is not supported by dory yet: there are no queues, topics, buses and buckets. \
-                 Use the OnFailure destination of PutFunctionEventInvokeConfig with a function."
-            )),
+            "sqs" | "sns" | "events" | "s3" => {
+                let instead = match dead_letter {
+                    true => "Use the OnFailure destination of PutFunctionEventInvokeConfig with a function.",
+                    false => "Name a function that takes the results.",
+                };
+                Err(format!(
+                    "The destination {arn} is not supported by dory yet: there are no queues, topics, buses and \
+                     buckets. {instead}"
+                ))
+            }
             _ if dead_letter => Err(format!(
                 "The dead-letter target {arn} is invalid: it must be an SQS queue or an SNS topic."
             )),

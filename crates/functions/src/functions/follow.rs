@@ -17,15 +17,20 @@ const UPLOAD_KEPT: Duration = Duration::from_secs(20 * 60);
 /// How long a caller waits for its own write to come by; the watch of an embedded API server takes microseconds.
 const SEEN_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where layer objects are found.
-pub fn layer_resource() -> ApiResource {
+/// Where objects of one of dory's own kinds are found.
+pub fn own_resource(kind: &str, plural: &str) -> ApiResource {
     ApiResource {
         group: "dory.dev".to_owned(),
         version: "v1".to_owned(),
         api_version: "dory.dev/v1".to_owned(),
-        kind: "LayerVersion".to_owned(),
-        plural: "layerversions".to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
     }
+}
+
+/// Where layer objects are found.
+pub fn layer_resource() -> ApiResource {
+    own_resource("LayerVersion", "layerversions")
 }
 
 /// A kind of object that the room follows.
@@ -44,17 +49,10 @@ impl Watched {
 
     /// Where these objects are found.
     pub fn resource(self) -> ApiResource {
-        let (kind, plural) = match self {
-            Watched::Function => ("Function", "functions"),
-            Watched::Version => ("FunctionVersion", "functionversions"),
-            Watched::Alias => ("FunctionAlias", "functionaliases"),
-        };
-        ApiResource {
-            group: "dory.dev".to_owned(),
-            version: "v1".to_owned(),
-            api_version: "dory.dev/v1".to_owned(),
-            kind: kind.to_owned(),
-            plural: plural.to_owned(),
+        match self {
+            Watched::Function => own_resource("Function", "functions"),
+            Watched::Version => own_resource("FunctionVersion", "functionversions"),
+            Watched::Alias => own_resource("FunctionAlias", "functionaliases"),
         }
     }
 }

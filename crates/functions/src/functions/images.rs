@@ -71,16 +71,17 @@ impl Functions {
 
     /// A function may have come by another way than `put_image`: its image is kept from now on.
     pub(super) fn keep_image(&self, definition: &Definition) {
-        let Some(image) = &definition.revision.image else { return };
-        if self.machine.images.known(&image.digest).is_some() {
-            return;
-        }
-        let (machine, digest, name) = (self.machine.clone(), image.digest.clone(), definition.name.clone());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = machine.images.of(&digest) {
-                tracing::warn!(function = name, %error, "a function's image is not here: it cannot be started");
+        for digest in definition.revision.images() {
+            if self.machine.images.known(digest).is_some() {
+                continue;
             }
-        });
+            let (machine, digest, name) = (self.machine.clone(), digest.clone(), definition.name.clone());
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = machine.images.of(&digest) {
+                    tracing::warn!(function = name, %error, "a function's image is not here: it cannot be started");
+                }
+            });
+        }
     }
 
     /// Lets go of images that neither a function nor a runtime needs, nor anybody has just asked for (`recent`).

@@ -2,8 +2,7 @@
 
 use crate::definition::Revision;
 use crate::runtimes::Program;
-use crate::web::{ADAPTER, MARK, Settings, WRAPPER};
-use std::collections::BTreeMap;
+use crate::web::{self, ADAPTER, MARK, Settings, WRAPPER};
 use std::path::Path;
 
 /// The script that managed runtimes are started through.
@@ -22,12 +21,7 @@ pub(super) fn settings(
         let named = layers.is_some_and(|layers| layers.join(MARK).is_file());
         return Settings::read(&revision.environment, program.execution_env.is_none(), named);
     };
-    if image.layers.iter().any(|layer| layer.join("opt").join(ADAPTER).is_file()) {
-        return Ok(None);
-    }
-    let mut environment: BTreeMap<String, String> = image.environment.iter().cloned().collect();
-    environment.extend(revision.environment.clone());
-    Settings::read(&environment, true, false)
+    web::of_image(image, &revision.environment)
 }
 
 /// The command line. An image as a function, which has no `task`, says itself what it runs.

@@ -11,6 +11,8 @@ use std::process::Command;
 const STANDARD: &[&str] = &["/usr", "/lib", "/lib64", "/bin"];
 
 pub(super) struct Interpreter {
+    /// Such as `3.12.1`.
+    pub(super) version: String,
     pub(super) path: PathBuf,
     pub(super) prefixes: Vec<PathBuf>,
 }
@@ -30,11 +32,11 @@ pub(super) fn find(language: Language, version: &str, search: &[PathBuf]) -> Res
         if !asked.insert(if real.file_name() == path.file_name() { real } else { path.clone() }) {
             continue;
         }
-        let Some((found, interpreter)) = ask(language, &path) else { continue };
-        if matches(&found, version) {
+        let Some(interpreter) = ask(language, &path) else { continue };
+        if matches(&interpreter.version, version) {
             return Ok(interpreter);
         }
-        others.insert(found);
+        others.insert(interpreter.version);
     }
     Err(match others.len() {
         0 => "none".to_owned(),
@@ -76,8 +78,8 @@ fn matches(found: &str, version: &str) -> bool {
     found.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The version, the real path, and the directories it needs.
-fn ask(language: Language, path: &Path) -> Option<(String, Interpreter)> {
+/// Its version, the real path, and the directories it needs.
+fn ask(language: Language, path: &Path) -> Option<Interpreter> {
     let mut command = Command::new(path);
     command.env_clear().env("PATH", "/usr/bin:/bin").current_dir("/");
     match language {
@@ -100,5 +102,5 @@ fn ask(language: Language, path: &Path) -> Option<(String, Interpreter)> {
     prefixes.extend(real.parent().and_then(Path::parent).map(Path::to_owned));
     prefixes
         .retain(|prefix| !STANDARD.iter().any(|tree| prefix.starts_with(tree)) && prefix != Path::new("/"));
-    Some((version, Interpreter { path: real, prefixes: prefixes.into_iter().collect() }))
+    Some(Interpreter { version, path: real, prefixes: prefixes.into_iter().collect() })
 }

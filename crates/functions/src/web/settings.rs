@@ -32,13 +32,19 @@ const KNOWN: [&str; 17] = [
     "EXTENSION_REGISTER_BASE_MS",
 ];
 
-/// Those that cannot be honoured, and why.
+/// Those that cannot be honoured, why, and what to do.
 const REFUSED: [(&str, &str); 4] = [
-    ("LAMBDA_RUNTIME_API_PROXY", "the platform itself stands in for the adapter and calls no Runtime API"),
-    ("ENABLE_TLS", "the adapter has given up TLS to the server"),
-    ("TLS_SERVER_NAME", "the adapter has given up TLS to the server"),
-    ("TLS_CERT_FILE", "the adapter has given up TLS to the server"),
+    (
+        "LAMBDA_RUNTIME_API_PROXY",
+        "the platform itself stands in for the adapter and calls no Runtime API. Take it away",
+    ),
+    ("ENABLE_TLS", TLS),
+    ("TLS_SERVER_NAME", TLS),
+    ("TLS_CERT_FILE", TLS),
 ];
+
+const TLS: &str =
+    "the adapter has given up TLS to the server. Take it away, and let the server listen without TLS";
 
 /// Paths that nobody from outside may call, as with the adapter. There are no snapshots here, so nothing calls them.
 const HOOKS: [&str; 2] = ["SNAPSTART_BEFORE_CHECKPOINT_PATH", "SNAPSTART_AFTER_RESTORE_PATH"];
@@ -165,7 +171,9 @@ fn is_unknown(name: &str) -> bool {
 fn port(name: &str, text: Option<&str>, default: u16) -> Result<u16, String> {
     let Some(text) = text else { return Ok(default) };
     let port = text.trim().parse().ok().filter(|port| *port > 0);
-    port.ok_or_else(|| format!("{name} (or PORT) is {text:?}, which is no port"))
+    port.ok_or_else(|| {
+        format!("{name} (or PORT) is {text:?}, which is no port: give a number from 1 to 65535")
+    })
 }
 
 /// The server listens inside its own instance, so its address is one of the loopback's, or every address there is.
@@ -173,7 +181,8 @@ fn host(text: Option<&str>) -> Result<Ipv4Addr, String> {
     match text.unwrap_or("127.0.0.1") {
         "localhost" | "0.0.0.0" => Ok(Ipv4Addr::LOCALHOST),
         text => text.parse().ok().filter(Ipv4Addr::is_loopback).ok_or_else(|| {
-            format!("AWS_LWA_HOST is {text:?}: a server is reached on its instance's own loopback alone")
+            format!("AWS_LWA_HOST is {text:?}: a server is reached on its instance's own loopback alone. Take it away, or give \
+                 127.0.0.1")
         }),
     }
 }
@@ -236,7 +245,7 @@ mod tests {
         assert_eq!(ports(&[("AWS_LWA_PORT", "9000"), ("READINESS_CHECK_PORT", "1")]), (9000, 1));
         assert_eq!(
             read(&[("PORT", "http")]),
-            Err("AWS_LWA_PORT (or PORT) is \"http\", which is no port".into())
+            Err("AWS_LWA_PORT (or PORT) is \"http\", which is no port: give a number from 1 to 65535".into())
         );
     }
 
