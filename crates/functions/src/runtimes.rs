@@ -41,13 +41,15 @@ pub const RUNTIMES: &[&str] = &[
 
 const NODE_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.cjs");
 const PYTHON_BOOTSTRAP: &str = include_str!("runtimes/bootstrap.py");
+const PYTHON_SELDOM: &str = include_str!("runtimes/seldom.py");
 const NODE_WAITING: &str = include_str!("runtimes/waiting.cjs");
 const PYTHON_WAITING: &str = include_str!("runtimes/waiting.py");
 
 /// What `/var/runtime` holds.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("bootstrap.cjs", NODE_BOOTSTRAP),
     ("bootstrap.py", PYTHON_BOOTSTRAP),
+    ("seldom.py", PYTHON_SELDOM),
     ("waiting.cjs", NODE_WAITING),
     ("waiting.py", PYTHON_WAITING),
 ];
@@ -99,6 +101,8 @@ pub(crate) struct Program {
     pub(crate) waiting: Option<Vec<String>>,
     /// The version of the host's interpreter, such as `3.12.1`; empty where the program is no interpreter of the host.
     pub(crate) interpreter: String,
+    /// Whether it takes a connection to the Runtime API as standard input when it finds one there.
+    pub(crate) connected: bool,
     /// Directories of the host that it needs beside the standard ones.
     pub(crate) prefixes: Vec<PathBuf>,
     /// `AWS_EXECUTION_ENV`; runtimes that bring their own program get none.
@@ -122,6 +126,7 @@ impl Program {
             argv,
             waiting: None,
             interpreter: String::new(),
+            connected: false,
             prefixes: Vec::new(),
             execution_env: None,
             cwd: "/var/task".to_owned(),
@@ -204,33 +209,39 @@ impl Runtimes {
             // -S: the host's own site-packages are no part of the runtime. -u: what is printed is logged at once.
             Language::Python => (&["-S", "-u"], "py"),
         };
-        let command = |file: &str| {
+        let command = |arguments: &[String]| {
             let flags = flags.iter().map(|flag| (*flag).to_owned());
-            let file = format!("/var/runtime/{file}");
-            [path.clone()].into_iter().chain(flags).chain([file]).collect::<Vec<_>>()
+            [path.clone()].into_iter().chain(flags).chain(arguments.iter().cloned()).collect::<Vec<_>>()
         };
-        let compiled =
-            (language == Language::Python).then(|| self.compile(&interpreter.path, version)).flatten();
+        let file = |name: &str| vec![format!("/var/runtime/{name}.{extension}")];
+        let python = language == Language::Python;
+        let compiled = python.then(|| self.compile(&interpreter.path, version)).flatten();
         Ok(Program {
-            waiting: Some(command(&format!("waiting.{extension}"))),
+            waiting: Some(command(&file("waiting"))),
             interpreter: interpreter.version,
+            connected: python,
             prefixes: interpreter.prefixes,
             execution_env: Some(format!("AWS_Lambda_{runtime}")),
-            ..Program::on_host(command(&compiled.unwrap_or_else(|| format!("bootstrap.{extension}"))))
+            ..Program::on_host(command(&compiled.unwrap_or_else(|| file("bootstrap"))))
         })
     }
 
     /// Compiles the Python bootstrap with this interpreter, which takes longer than the interpreter takes to start. The
-    /// name of the file; `None` leaves it to each start.
-    fn compile(&self, interpreter: &Path, version: &str) -> Option<String> {
-        let name = format!("bootstrap-{version}.pyc");
-        match probe::compile(interpreter, &self.dir.join("bootstrap.py"), &self.dir.join(&name)) {
-            Ok(()) => Some(name),
-            Err(error) => {
-                tracing::warn!(%error, version, "the Python bootstrap could not be compiled ahead");
-                None
+    /// arguments that run it; `None` leaves the compiling to each start. Named as a file, it would be taken for a zip
+    /// archive first.
+    fn compile(&self, interpreter: &Path, version: &str) -> Option<Vec<String>> {
+        let target = |name: &str| format!("{name}-{version}.pyc");
+        for name in ["bootstrap", "seldom"] {
+            let source = format!("{name}.py");
+            if let Err(error) = probe::compile(interpreter, &self.dir, &source, &target(name)) {
+                tracing::warn!(%error, version, source, "a part of the Python runtime could not be compiled ahead");
+                return None;
             }
         }
+        let file = format!("/var/runtime/{}", target("bootstrap"));
+        // The code follows a head of 16 bytes (PEP 552).
+        let run = format!("exec(__import__('marshal').loads(open('{file}','rb').read()[16:]))");
+        Some(vec!["-c".to_owned(), run])
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Spec {
     pub env: Vec<(String, String)>,
     /// Started before it is known for which function: without code and layers, waiting on standard input.
     pub unassigned: bool,
+    /// Its program takes a connection to the Runtime API as standard input, and spares itself making one.
+    pub connected: bool,
     /// Started without a program: what runs is what [`Sandbox::run`] starts.
     pub held: bool,
     /// Where it starts.
@@ -199,6 +201,7 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
         reach: if spec.egress { Reach::Egress } else { Reach::Nothing },
         resolv_conf: String::new(),
         unassigned: spec.unassigned,
+        connected: spec.connected,
         held: spec.held,
     }
 }

@@ -37,11 +37,23 @@ pub(crate) fn enter(namespace: &impl AsFd) -> io::Result<()> {
 }
 
 /// Listening sockets inside another network namespace, for servers outside of it: a socket belongs to the namespace
-/// it was made in. Blocking, about 100 µs: a throw-away thread enters, binds and ends.
-pub fn listen_in(netns: &Path, addresses: &[SocketAddrV4]) -> Result<Vec<TcpListener>, Error> {
+/// it was made in; and a connection from inside, blocking and without delay, to the one that `connect` names. Blocking,
+/// about 100 µs: a throw-away thread enters, binds and ends.
+pub fn listen_in(
+    netns: &Path,
+    addresses: &[SocketAddrV4],
+    connect: Option<SocketAddrV4>,
+) -> Result<(Vec<TcpListener>, Option<TcpStream>), Error> {
     let step = || format!("listen on {addresses:?} in {}", netns.display());
-    visit(netns, || addresses.iter().map(TcpListener::bind).collect())
-        .map_err(|source| Error::Kernel { step: step(), source })
+    let made = visit(netns, || {
+        let listeners = addresses.iter().map(TcpListener::bind).collect::<io::Result<_>>()?;
+        let connection = connect.map(TcpStream::connect).transpose()?;
+        if let Some(connection) = &connection {
+            connection.set_nodelay(true)?;
+        }
+        Ok((listeners, connection))
+    });
+    made.map_err(|source| Error::Kernel { step: step(), source })
 }
 
 /// A connection to an address as seen from inside another network namespace, such as its loopback. Blocking, as

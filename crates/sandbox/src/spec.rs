@@ -168,6 +168,8 @@ pub struct InstanceSpec {
     pub resolv_conf: String,
     /// Its standard input is a pipe that [`crate::Instance::assign`] writes to: it starts before it is known what for.
     pub unassigned: bool,
+    /// Its standard input is a connection to what listens at `api_port`.
+    pub connected: bool,
     /// No command of its own: its first process only holds the namespaces, and what runs is what
     /// [`crate::Instance::run`] starts.
     pub held: bool,

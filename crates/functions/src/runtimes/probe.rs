@@ -44,14 +44,19 @@ pub(super) fn find(language: Language, version: &str, search: &[PathBuf]) -> Res
     })
 }
 
-/// Has a Python compile `source` into `target`, as the file that sandboxes see. It is taken as it is from then on: whether
-/// it fits its source is settled here, each time a platform starts.
-pub(super) fn compile(python: &Path, source: &Path, target: &Path) -> io::Result<()> {
+/// Has a Python compile `source` into `target`, both in `dir`, as the file that sandboxes see. It is taken as it is from
+/// then on: whether it fits its source is settled here, each time a platform starts.
+pub(super) fn compile(python: &Path, dir: &Path, source: &str, target: &str) -> io::Result<()> {
     const PROGRAM: &str = "import py_compile, sys\n\
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH\n\
-        py_compile.compile(sys.argv[1], sys.argv[2], '/var/runtime/bootstrap.py', True, invalidation_mode=mode)";
+        py_compile.compile(sys.argv[1], sys.argv[2], sys.argv[3], True, invalidation_mode=mode)";
     let mut command = Command::new(python);
-    command.env_clear().current_dir("/").args(["-S", "-c", PROGRAM]).args([source, target]);
+    command
+        .env_clear()
+        .current_dir("/")
+        .args(["-S", "-c", PROGRAM])
+        .args([dir.join(source), dir.join(target)]);
+    command.arg(format!("/var/runtime/{source}"));
     let output = command.output()?;
     match output.status.success() {
         true => Ok(()),

@@ -43,7 +43,7 @@ fn isolated_namespaces_have_loopback_only_and_a_listener_reaches_out_of_them() {
         let network = open(&dir, "a").await;
         let lease = network.isolated().await.unwrap();
         assert_eq!(lease.address, None);
-        let listener = listen_in(&lease.netns, &[at(Ipv4Addr::LOCALHOST, 9001)]).unwrap().remove(0);
+        let listener = listen_in(&lease.netns, &[at(Ipv4Addr::LOCALHOST, 9001)], None).unwrap().0.remove(0);
         let inner = File::open(&lease.netns).unwrap();
         let answering = std::thread::spawn(move || {
             let (mut client, _) = listener.accept().unwrap();

@@ -13,7 +13,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::Resource;
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -75,24 +75,25 @@ impl Instance {
         let limit_bytes = spec.memory_bytes;
         let host = shared.clone();
         let prepared = blocking(move || {
-            let listeners = listen(&netns, ports)?;
+            let (listeners, connection) = listen(&netns, ports, spec.connected && !held)?;
             let netns = File::open(&netns).map_err(Error::io("opening the network namespace"))?;
             let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
             let (logs, output) = pipe.map_err(|e| Error::io("making a pipe")(e.into()))?;
             let input = spec.unassigned.then(|| rustix::pipe::pipe_with(PipeFlags::CLOEXEC)).transpose();
-            let input = input.map_err(|e| Error::io("making a pipe")(e.into()))?;
-            Ok((order(&host, spec)?, listeners, netns, (logs, output), input))
+            let (reader, input) = input.map_err(|e| Error::io("making a pipe")(e.into()))?.unzip();
+            let stdin = reader.or(connection);
+            Ok((order(&host, spec)?, listeners, netns, (logs, output), (stdin, input)))
         });
-        let (order, [listener, door], netns, (logs, output), input) = prepared.await?;
+        let (order, [listener, door], netns, (logs, output), (stdin, input)) = prepared.await?;
         stages.push(("listeners and pipes", began.elapsed()));
         let began = std::time::Instant::now();
         let id = order.id.clone();
         let template = held.then(|| order.order.process.clone());
         let mut fds = vec![output.as_fd(), netns.as_fd()];
-        fds.extend(input.iter().map(|(reader, _)| reader.as_fd()));
+        fds.extend(stdin.iter().map(AsFd::as_fd));
         let (pid, group, end) = spawner.spawn(order, &fds).await?;
         stages.push(("process", began.elapsed()));
-        let input = Mutex::new(input.map(|(_, writer)| writer));
+        let input = Mutex::new(input);
         let name = group.rsplit('/').next().unwrap_or_default().to_owned();
         let group = shared.instances_group().child(&name);
         let exceeded = Arc::new(AtomicBool::new(false));
@@ -123,15 +124,23 @@ impl Instance {
     }
 }
 
-/// A listener for each port that is asked for, all in one visit of the namespace.
-fn listen(netns: &Path, ports: [Option<u16>; 2]) -> Result<[Option<TcpListener>; 2], Error> {
+type Listeners = [Option<TcpListener>; 2];
+
+/// A listener for each port that is asked for, and a connection to the first, all in one visit of the namespace.
+fn listen(
+    netns: &Path,
+    ports: [Option<u16>; 2],
+    connected: bool,
+) -> Result<(Listeners, Option<OwnedFd>), Error> {
     let addresses = ports.iter().flatten().map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port));
     let addresses: Vec<SocketAddrV4> = addresses.collect();
     if addresses.is_empty() {
-        return Ok([None, None]);
+        return Ok(([None, None], None));
     }
-    let mut listeners = net::listen_in(netns, &addresses)?.into_iter();
-    Ok(ports.map(|port| port.and_then(|_| listeners.next())))
+    let to = ports[0].filter(|_| connected).map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
+    let (listeners, connection) = net::listen_in(netns, &addresses, to)?;
+    let mut listeners = listeners.into_iter();
+    Ok((ports.map(|port| port.and_then(|_| listeners.next())), connection.map(OwnedFd::from)))
 }
 
 /// Open files as on Lambda; and no core dumps, which on some hosts go to a program outside.
