@@ -1,8 +1,12 @@
 """Cold starts: booted runtimes become a function's, keep nothing of another, and are told from fresh starts."""
 
+import concurrent.futures
 import json
+import os
 import pathlib
+import signal
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -34,21 +38,27 @@ LANGUAGES = {
 }
 
 
-def below(root):
-    """The command lines of all processes below this one."""
-    parents, lines = {}, {}
+def family(root):
+    """The processes below this one: id, parent, name and command line of each."""
+    all = {}
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-                lines[int(entry.name)] = (entry / "cmdline").read_bytes().decode(errors="replace")
+                name, rest = (entry / "stat").read_text().split("(", 1)[1].rsplit(")", 1)
+                line = (entry / "cmdline").read_bytes().decode(errors="replace")
             except OSError:
                 continue  # It has ended meanwhile.
+            all[int(entry.name)] = (int(entry.name), int(rest.split()[1]), name, line)
     def is_below(pid):
-        while pid in parents and pid != root:
-            pid = parents[pid]
+        while pid in all and pid != root:
+            pid = all[pid][1]
         return pid == root
-    return [line for pid, line in lines.items() if is_below(pid)]
+    return [one for pid, one in all.items() if pid != root and is_below(pid)]
+
+
+def below(root):
+    """The command lines of all processes below this one."""
+    return [line for _, _, _, line in family(root)]
 
 
 @pytest.fixture(params=LANGUAGES)
@@ -129,3 +139,41 @@ def test_a_function_that_never_ran_has_no_stages(platform):
     client.delete_function(FunctionName=name)
     refused = platform.run("trace-cold-start", "nobody", check=False)
     assert refused.returncode != 0 and "Function not found: nobody" in refused.stderr
+
+
+def spawner_of(platform):
+    """The spawner of a platform, and the instances that it has prepared."""
+    parents = {pid: parent for pid, parent, name, _ in family(platform.pid) if name == "dory-spawner"}
+    spawner = next(pid for pid, parent in parents.items() if parent not in parents)
+    return spawner, [pid for pid, parent in parents.items() if parent == spawner]
+
+
+
+
+@pytest.mark.parametrize("victim", ["prepared", "booted", "spawner"])
+def test_what_is_killed_before_the_function_begins_is_replaced(make_platform, victim):
+    platform = make_platform("--prebooted", "1" if victim == "booted" else "0")
+    client = platform.boto3("lambda")
+    for name in ("first", "second"):
+        client.create_function(
+            FunctionName=name, Runtime=python_runtime(), Role=ROLE, Handler="index.handler",
+            Code={"ZipFile": zipped(**{"index.py": "def handler(event, context):\n    return event\n"})},
+        )
+    client.invoke(FunctionName="first")
+    def victims():
+        spawner, prepared = spawner_of(platform)
+        booted = [pid for pid, _, _, line in family(platform.pid) if "waiting.py" in line]
+        # All of the four that are kept while starts come in: another would serve as well.
+        return {"prepared": prepared if len(prepared) == 4 else [], "spawner": [spawner], "booted": booted}[victim]
+    stopped = wait_for("something to kill", victims)
+    # It stands still, gets its order, and is killed before it can read it.
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(client.invoke, FunctionName="second", Payload=b'{"n": 1}')
+        time.sleep(0.5)  # Long enough for the order to be there; should it not, what is dead is found out all the same.
+        assert not asked.done()
+        for pid in stopped:
+            os.kill(pid, signal.SIGKILL)
+        answer = asked.result()
+    assert "FunctionError" not in answer and json.loads(answer["Payload"].read()) == {"n": 1}

@@ -16,8 +16,12 @@ use std::path::Path;
 /// `PATH` when the environment has none, as Docker sets it.
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Becomes the ordered process. `stdio` are its standard input, output and error.
-pub(crate) fn become_process(process: &Process, stdio: &[OwnedFd; 3]) -> Result<Infallible, StartError> {
+/// Becomes the ordered process. `stdio` are its standard input, output and error; `begin` comes right before.
+pub(crate) fn become_process(
+    process: &Process,
+    stdio: &[OwnedFd; 3],
+    begin: impl FnOnce() -> Result<(), StartError>,
+) -> Result<Infallible, StartError> {
     let setup = |what| StartError::setup::<io::Error>(what);
     let ids = ids(process)?;
     let program = find_program(process)?;
@@ -54,6 +58,7 @@ pub(crate) fn become_process(process: &Process, stdio: &[OwnedFd; 3]) -> Result<
             filter.install().map_err(setup("seccomp"))?;
         }
     }
+    begin()?;
     Err(execute(&program, process, &ids))
 }
 

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// the whole pod.
 const START_WAIT: Duration = Duration::from_secs(30);
 
+/// What an embryo says last of all.
+const BEGINS: &[u8] = b"begins";
+
 /// Which namespaces a container has of its own, and whose mounts it starts from.
 #[derive(Debug, Default)]
 pub struct Isolation {
@@ -26,6 +29,8 @@ pub struct Isolation {
     pub process: bool,
     /// Its own IPC and UTS namespaces (else the caller's).
     pub ipc_and_uts: bool,
+    /// The host name in a UTS namespace of its own; the host's where it is `None`.
+    pub hostname: Option<&'static str>,
     /// The host's mount namespace, when the caller is not in it.
     pub host_mounts: Option<OwnedFd>,
 }
@@ -69,7 +74,14 @@ impl Embryo {
             flags |= libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         }
         let host = isolation.host_mounts.as_ref();
-        launch(flags, group, move |socket| contain(bundle, host.map(AsFd::as_fd), group, socket))
+        let hostname = isolation.hostname.filter(|_| isolation.ipc_and_uts);
+        launch(flags, group, move |socket| {
+            if let Some(name) = hostname {
+                let named = rustix::system::sethostname(name.as_bytes());
+                named.map_err(StartError::setup("naming the container"))?;
+            }
+            contain(bundle, host.map(AsFd::as_fd), group, socket)
+        })
     }
 
     /// Forks a process that will run inside the container of another: `pidfd` is the container's first process, and
@@ -111,24 +123,38 @@ impl Embryo {
         }
     }
 
-    /// Reads until the other end closes, which `execve` does.
+    /// Reads until the other end closes, which `execve` does, and its end too: what came last before tells which.
     fn outcome(&mut self) -> Result<(), StartError> {
         let setup = |what| StartError::setup::<io::Error>(what);
         self.socket.set_read_timeout(Some(START_WAIT)).map_err(setup("waiting"))?;
+        let mut begins = false;
         loop {
-            match frame::receive(&self.socket).map_err(setup("waiting for the container's first process"))? {
-                None => break,
-                Some((_, mut fds)) if !fds.is_empty() => self.terminal = fds.pop(),
-                Some((text, _)) => {
-                    let lost = |_| {
+            match frame::receive(&self.socket) {
+                Ok(None) if begins => return Ok(()),
+                Ok(None) => return Err(lost()),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Err(lost()),
+                Err(error) => return Err(setup("waiting for the container's first process")(error)),
+                Ok(Some((_, mut fds))) if !fds.is_empty() => self.terminal = fds.pop(),
+                Ok(Some((text, _))) if text == BEGINS => begins = true,
+                Ok(Some((text, _))) => {
+                    let unread = |_| {
                         StartError::setup("reading an error")(io::Error::from(io::ErrorKind::InvalidData))
                     };
-                    return Err(serde_json::from_slice(&text).unwrap_or_else(lost));
+                    return Err(serde_json::from_slice(&text).unwrap_or_else(unread));
                 }
             }
         }
-        Ok(())
     }
+}
+
+fn lost() -> StartError {
+    let message = "the container's first process was killed before it began".to_owned();
+    StartError { kind: StartErrorKind::Lost, message }
+}
+
+/// Says that all is done but the last step.
+fn begin(socket: &UnixStream) -> Result<(), StartError> {
+    frame::send(socket, BEGINS, &[]).map_err(StartError::setup("saying that it begins"))
 }
 
 /// Forks `life` into the v2 part of `group` and returns the embryo.
@@ -195,6 +221,7 @@ fn contain(
         if order.read_only_root {
             Root::freeze_entered()?;
         }
+        begin(&socket)?;
         // It stays outside of the user namespace: nobody inside can signal it, trace it or look into it.
         crate::namespace::collect_orphans()
     }
@@ -205,7 +232,7 @@ fn contain(
     if order.join_user {
         join_next(&mut fds, libc::CLONE_NEWUSER, "the user namespace")?;
     }
-    confine::become_process(&order.process, &stdio)
+    confine::become_process(&order.process, &stdio, || begin(&socket))
 }
 
 /// Becomes a further process of an existing container.
@@ -224,7 +251,7 @@ fn visit(pidfd: BorrowedFd<'_>, group: &Group, socket: UnixStream) -> Result<Inf
     if order.join_user {
         join_next(&mut fds, libc::CLONE_NEWUSER, "the user namespace")?;
     }
-    confine::become_process(&order.process, &stdio)
+    confine::become_process(&order.process, &stdio, || begin(&socket))
 }
 
 fn await_order(socket: &UnixStream) -> Result<(Order, Vec<OwnedFd>), StartError> {

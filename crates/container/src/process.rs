@@ -77,6 +77,8 @@ pub enum StartErrorKind {
     Mount,
     /// The specification asks for something that does not exist or is not supported.
     Invalid,
+    /// It was killed before it was what it should become: nothing of the command has run.
+    Lost,
     /// Anything else on the way.
     Setup,
 }

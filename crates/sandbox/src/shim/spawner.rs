@@ -14,6 +14,7 @@ use container::frame;
 use container::graft;
 use container::launch::OrderFds;
 use container::mount::Mount;
+use container::process::{StartError, StartErrorKind};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -28,12 +29,21 @@ use std::time::{Duration, Instant};
 /// cold starts that follow each other would otherwise empty it, and each would then wait for its own preparation.
 const REFILL_AFTER: Duration = Duration::from_millis(3);
 
+/// As long as so many are left, the next start will find one, and the one under way keeps the machine to itself: until
+/// an interpreter has started.
+const LEFT: usize = 2;
+const REFILL_LATER: Duration = Duration::from_millis(25);
+
 /// The stock shrinks to [`STOCK_IDLE`] when nothing has been started for this long.
 const IDLE_AFTER: Duration = Duration::from_secs(60);
 
 /// Prepared instances (some 300 KB each) kept while nothing happens: one, so that the first start after a quiet night
 /// is fast too.
 const STOCK_IDLE: usize = 1;
+
+/// A prepared instance that somebody killed is replaced by another, as long as nothing of the function has run; three that
+/// are killed at once are no accident.
+const TRIES: u32 = 3;
 
 /// What dory tells the spawner.
 #[derive(Debug, Serialize, Deserialize)]
@@ -151,7 +161,7 @@ impl Spawner {
     fn next_tending(&self) -> Option<Duration> {
         let quiet = self.last_start.map(|at| at.elapsed());
         if !self.stock.is_settled() {
-            return Some(quiet.map_or(Duration::ZERO, |quiet| REFILL_AFTER.saturating_sub(quiet)));
+            return Some(quiet.map_or(Duration::ZERO, |quiet| self.refill_after().saturating_sub(quiet)));
         }
         quiet.map(|quiet| IDLE_AFTER.saturating_sub(quiet))
     }
@@ -163,9 +173,13 @@ impl Spawner {
             self.stock.aim(self.parked.min(STOCK_IDLE));
             self.stock.forget_images();
         }
-        if quiet.is_none_or(|quiet| quiet >= REFILL_AFTER) && !self.stock.is_settled() {
+        if quiet.is_none_or(|quiet| quiet >= self.refill_after()) && !self.stock.is_settled() {
             self.stock.settle();
         }
+    }
+
+    fn refill_after(&self) -> Duration {
+        if self.stock.has(LEFT) { REFILL_LATER } else { REFILL_AFTER }
     }
 
     /// Handles one request. False when dory has hung up or wants the end.
@@ -204,38 +218,50 @@ impl Spawner {
         if self.instances.contains_key(&order.id) {
             return Err(Fault::Exists(order.id));
         }
-        let prepared = match (order.layers, order.dir) {
-            (Some(lower), _) => self.stock.take_image(lower, self.parked > 0)?,
-            (None, Some(dir)) => self.stock.make(RootFs::Dir(dir))?,
+        let mut tries = 1;
+        let instance = loop {
+            match self.try_start(&order, &output, &network, input.as_ref()) {
+                Err(error) if error.kind == StartErrorKind::Lost && tries < TRIES => tries += 1,
+                outcome => break outcome?,
+            }
+        };
+        let path = instance.group.path().to_string_lossy().into_owned();
+        let answer = Answer::Instance { pid: instance.child.pid, group: path };
+        self.instances.insert(order.id, instance);
+        Ok(answer)
+    }
+
+    fn try_start(
+        &mut self,
+        order: &InstanceOrder,
+        output: &OwnedFd,
+        network: &OwnedFd,
+        input: Option<&OwnedFd>,
+    ) -> Result<Instance, StartError> {
+        let prepared = match (&order.layers, &order.dir) {
+            (Some(lower), _) => self.stock.take_image(lower.clone(), self.parked > 0)?,
+            (None, Some(dir)) => self.stock.make(RootFs::Dir(dir.clone()))?,
             (None, None) => self.stock.take()?,
         };
         let Prepared { embryo, group, users, slot } = prepared;
         let fds = OrderFds {
-            stdio: [input.as_ref().unwrap_or(&self.null).as_fd(), output.as_fd(), output.as_fd()],
+            stdio: [input.unwrap_or(&self.null).as_fd(), output.as_fd(), output.as_fd()],
             network: Some(network.as_fd()),
             user: Some(users.as_fd()),
         };
-        let started = group
-            .limit(&order.limits)
-            .map_err(container::process::StartError::limits)
-            .and_then(|()| embryo.order(&order.order, &fds));
+        let limited = group.limit(&order.limits).map_err(StartError::limits);
+        let started = limited.and_then(|()| embryo.order(&order.order, &fds));
         self.last_start = Some(Instant::now());
         self.stock.aim(self.parked);
         match started {
             Ok(running) => {
-                let answer = Answer::Instance {
-                    pid: running.child.pid,
-                    group: group.path().to_string_lossy().into_owned(),
-                };
                 let users = order.order.hold.then_some(users);
-                let instance = Instance { child: running.child, group, slot, users, programs: Vec::new() };
-                self.instances.insert(order.id, instance);
-                Ok(answer)
+                Ok(Instance { child: running.child, group, slot, users, programs: Vec::new() })
             }
             Err(error) => {
                 let _ = group.remove();
                 self.stock.free(slot);
-                Err(error.into())
+                Err(error)
             }
         }
     }

@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+/// What an instance takes its machine for. On Lambda it is a link-local address, which says nothing and resolves to itself.
+const HOSTNAME: &str = "169.254.1.1";
+
 /// Ids of each instance's user namespace: all that programs expect to exist.
 const IDS_PER_INSTANCE: u32 = 65_536;
 
@@ -90,7 +93,11 @@ impl Stock {
             Some(at) => self.images.remove(at),
             None => Shelf { layers, ready: Vec::new() },
         };
-        let ready = shelf.ready.pop();
+        let mut ready = shelf.ready.pop();
+        while let Some(dead) = ready.take_if(|prepared| !prepared.lives()) {
+            self.drop_one(dead);
+            ready = shelf.ready.pop();
+        }
         let lower = shelf.layers.clone();
         if more {
             self.images.push(shelf);
@@ -143,7 +150,8 @@ impl Stock {
             sys: None,
             shm: None,
         };
-        let isolation = Isolation { process: true, ipc_and_uts: true, host_mounts: None };
+        let isolation =
+            Isolation { process: true, ipc_and_uts: true, hostname: Some(HOSTNAME), host_mounts: None };
         let embryo = Embryo::conceive(bundle, &isolation, group)?;
         // While the embryo assembles its root.
         let users = fork::user_namespace(self.ids_base + slot * IDS_PER_INSTANCE, IDS_PER_INSTANCE);
@@ -169,6 +177,12 @@ impl Stock {
     /// Whether [`Stock::settle`] has something to do.
     pub(super) fn is_settled(&self) -> bool {
         self.ready.len() == self.target && self.images.iter().all(|shelf| shelf.ready.len() >= PER_IMAGE)
+    }
+
+    /// Whether so many wait, of the host's programs and of each image in use.
+    pub(super) fn has(&self, count: usize) -> bool {
+        self.ready.len() >= count
+            && self.images.iter().all(|shelf| shelf.ready.len() >= count.min(PER_IMAGE - 1))
     }
 
     /// Makes or drops one, towards the target.

@@ -50,6 +50,7 @@ async fn an_instance_is_shut_in() {
     check("home", &["fix", "list", "/root"], "/root: No such file or directory\n").await;
     check("shadow", &["fix", "cat", "/etc/shadow"], "/etc/shadow: No such file or directory\n").await;
     check("masked", &["fix", "cat", "/proc/interrupts"], "").await;
+    check("hostname", &["fix", "cat", "/proc/sys/kernel/hostname"], "169.254.1.1\n").await;
     let (_, status) = run(&house, spec("status", &["fix", "cat", "/proc/self/status"])).await;
     for line in [
         "CapEff:\t0000000000000000",

@@ -46,7 +46,7 @@ impl Supervisor {
         let listener = listen(&file.socket).map_err(failed("the supervisor's socket"))?;
         let own_process = !file.spec.share_pid && !file.spec.host_pid;
         let isolation =
-            Isolation { process: own_process, ipc_and_uts: false, host_mounts: Some(host_mounts) };
+            Isolation { process: own_process, host_mounts: Some(host_mounts), ..Isolation::default() };
         Ok(Supervisor {
             dir,
             file,
