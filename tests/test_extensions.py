@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from conftest import EXAMPLES, ROOT, TARGET, wait_for
 
-from test_lambda import awslambda, create, invoke, python_runtime, zipped  # noqa: F401 (fixtures)
+from test_lambda import ROLE, awslambda, create, invoke, python_runtime, zipped  # noqa: F401 (fixtures)
 
 # What every extension below begins with.
 HEAD = """#!/usr/bin/env python3
@@ -450,3 +450,37 @@ def test_an_extension_of_the_official_crate(extended, awslambda, logs, official,
     assert told in lines, lines
     # What the crate cannot read it refuses, and then it is dropped.
     assert not any("LogsDropped" in line for line in lines), lines
+
+
+def test_a_start_that_is_tried_again_is_a_phase_of_the_invocation(extended, awslambda, logs):
+    """As in "Telemetry API Event schema reference": `phase` is `init`, or `invoke` for one that an event waits for."""
+    extended("ext-again", {"agent": hears()}, zipped(main__py="import os\n\nos._exit(3)\n"))
+    answer, value = invoke(awslambda, "ext-again")
+    assert value["errorType"] == "Runtime.ExitError"
+    def phases(kind):
+        return [record["record"]["phase"] for record in heard(logs("ext-again")) if record["type"] == kind]
+    for kind in ("platform.initStart", "platform.initRuntimeDone", "platform.initReport"):
+        wait_for(f"both starts in {kind}", lambda: phases(kind) == ["init", "invoke"])
+
+
+def test_extensions_hear_of_the_end_of_the_platform(make_platform):
+    """`dory down` gives the shutdown phase to instances that have one, and waits for it."""
+    platform = make_platform()
+    awslambda, logs = platform.boto3("lambda"), platform.boto3("logs")
+    layer = awslambda.publish_layer_version(
+        LayerName="ends", Content={"ZipFile": zipped(**{"extensions/agent": TELLS.replace("WORK", "pass") + "say('goes')\n"})})
+    internal = "_, _, me = register('INVOKE', name='inner')\nthreading.Thread(target=lambda: [next_event(me) for _ in range(9)], daemon=True).start()\n"
+    for name, code, layers in (("outer", "", [layer["LayerVersionArn"]]), ("inner", internal, [])):
+        awslambda.create_function(
+            FunctionName=name, Runtime="provided.al2023", Role=ROLE, Handler="main.handler", Layers=layers,
+            Code={"ZipFile": zipped(bootstrap=BOOTSTRAP.replace("INTERNAL", code))}, Timeout=30)
+        assert invoke(awslambda, name, {"a": 1})[1] == {"had": {"a": 1}}
+    platform.run("down")
+    platform.up()
+    logs = platform.boto3("logs")
+    def lines(name):
+        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        return [event["message"].rstrip("\n") for event in events]
+    in_order(lines("outer"), "bootstrap: SIGTERM", "agent: event", "agent: goes")
+    assert events_of(lines("outer"), "agent")[-1]["shutdownReason"] == "spindown"
+    assert "bootstrap: SIGTERM" in lines("inner")

@@ -77,6 +77,8 @@ pub(crate) struct Extensions {
     programs: Mutex<Vec<(String, Arc<dyn Running>)>>,
     /// Calls of the runtime for an event that will not come.
     parked: Mutex<Vec<oneshot::Sender<Work>>>,
+    /// Nothing of the instance is left.
+    ended: watch::Sender<bool>,
 }
 
 impl Extensions {
@@ -92,6 +94,7 @@ impl Extensions {
             runtime: watch::Sender::new(None),
             programs: Mutex::default(),
             parked: Mutex::default(),
+            ended: watch::Sender::new(false),
         }
     }
 
@@ -177,6 +180,17 @@ impl Extensions {
     /// Keeps a call of the runtime open for as long as the instance lives.
     pub(crate) fn park(&self, next: oneshot::Sender<Work>) {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner).push(next);
+    }
+
+    /// Nothing of the instance is left.
+    pub(crate) fn has_ended(&self) {
+        self.ended.send_replace(true);
+    }
+
+    /// Waits until nothing of the instance is left.
+    pub(crate) async fn until_ended(&self) {
+        // The sender lives as long as this does.
+        drop(self.ended.subscribe().wait_for(|ended| *ended).await);
     }
 
     /// Why the instance ends: what is said first counts.

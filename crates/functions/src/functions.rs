@@ -109,6 +109,10 @@ pub struct FunctionUrl {
 /// How often an event is handed to another instance when the first one is gone just then.
 const DISPATCH_TRIES: u32 = 5;
 
+/// How long the end of the platform waits for those of instances with extensions: the two seconds that they have, and what
+/// killing and a last look at the output take.
+const ENDS_WAIT: Duration = Duration::from_secs(4);
+
 impl Functions {
     /// Starts watching function objects and serving invocations; returns when those that exist are known.
     pub async fn start(config: Config) -> io::Result<Arc<Functions>> {
@@ -148,7 +152,7 @@ impl Functions {
         Ok(functions)
     }
 
-    /// Stops every instance and writes out the logs.
+    /// Stops every instance, with the shutdown phase where there are extensions, and writes out the logs.
     pub async fn close(&self) {
         // First: what an instance that is stopped says of its event is not the function's answer.
         self.events.close();
@@ -156,9 +160,13 @@ impl Functions {
             task.abort();
         }
         self.machine.stock.close();
-        for pool in self.catalog.pools() {
-            pool.kill();
-        }
+        let pools = self.catalog.pools();
+        let instances = pools.iter().flat_map(|pool| pool.instances());
+        let extended: Vec<_> = instances.filter(|instance| instance.extensions.any()).collect();
+        pools.iter().for_each(|pool| pool.kill());
+        // Their shutdown phase is bounded, and all have it at the same time; so is what is left to clean up behind it.
+        let ends = extended.iter().map(|instance| instance.extensions.until_ended());
+        drop(tokio::time::timeout(ENDS_WAIT, futures::future::join_all(ends)).await);
         self.machine.logs.flush();
         self.machine.metering.meter.flush();
     }

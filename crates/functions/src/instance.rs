@@ -124,6 +124,8 @@ pub(crate) struct Instance {
     pool: Weak<Pool>,
     pub(crate) extensions: Extensions,
     telemetry: Arc<Telemetry>,
+    /// In which it starts: `init`, or `invoke` when a start failed before and an event waits for this one.
+    phase: &'static str,
     born: Instant,
     init: Mutex<Option<Duration>>,
     /// Until the first invocation is answered.

@@ -88,15 +88,21 @@ pub(crate) fn init_failed(logging: &Logging, took: Duration, phase: &str, status
 }
 
 /// A start that went well, which only JSON at DEBUG tells.
-pub(crate) fn init_done(logging: &Logging, function: &str, version: &str, took: Duration) -> Vec<String> {
+pub(crate) fn init_done(
+    logging: &Logging,
+    function: &str,
+    version: &str,
+    phase: &str,
+    took: Duration,
+) -> Vec<String> {
     if logging.format == Format::Text {
         return Vec::new();
     }
     let record = json!({
-        "initializationType": "on-demand", "phase": "init", "functionName": function, "functionVersion": version,
+        "initializationType": "on-demand", "phase": phase, "functionName": function, "functionVersion": version,
     });
     let mut lines = json_line(logging, Level::Debug, "initStart", &record);
-    lines.extend(init_records(logging, Level::Debug, took, "init", "success", None));
+    lines.extend(init_records(logging, Level::Debug, took, phase, "success", None));
     lines
 }
 

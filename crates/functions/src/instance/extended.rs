@@ -157,7 +157,7 @@ impl Instance {
         if let Some(watch) = &mut *self.watch.lock().unwrap_or_else(PoisonError::into_inner) {
             watch.mark("runtime starts");
         }
-        let mut lines = report::init_done(&self.logging, &self.function, &self.version, took);
+        let mut lines = report::init_done(&self.logging, &self.function, &self.version, self.phase, took);
         if self.extensions.any() {
             self.tell_initialized(took);
             lines.extend(self.extension_lines());

@@ -61,6 +61,7 @@ impl Instance {
         definition: &Definition,
         pool: &Arc<Pool>,
         kept: bool,
+        phase: &'static str,
         mut watch: Stopwatch,
     ) -> Result<(Arc<Instance>, oneshot::Receiver<Result<(), InitFailure>>), InitFailure> {
         let born = Instant::now();
@@ -100,6 +101,7 @@ impl Instance {
             pool: Arc::downgrade(pool),
             extensions: Extensions::new(Identity::of(machine, definition), launch.is_some()),
             telemetry,
+            phase,
             born,
             init: Mutex::default(),
             watch: Mutex::new(Some(watch)),
@@ -123,10 +125,10 @@ impl Instance {
     }
 
     /// Writes the last lines about a start that failed; the end of what was logged during it.
-    pub(crate) fn end_start(&self, phase: &str, status: Status<'_>) -> Bytes {
-        self.tell_init_failed(phase, status);
+    pub(crate) fn end_start(&self, status: Status<'_>) -> Bytes {
+        self.tell_init_failed(status);
         let mut lines = self.extension_lines();
-        lines.extend(report::init_failed(&self.logging, self.age(), phase, status));
+        lines.extend(report::init_failed(&self.logging, self.age(), self.phase, status));
         self.journal.end_start(&lines)
     }
 
@@ -191,6 +193,7 @@ impl Instance {
         if let Some(output) = output {
             output.abort();
         }
+        self.extensions.has_ended();
     }
 
     /// The runtime's end: of the sandbox's own command, or of a program in it.

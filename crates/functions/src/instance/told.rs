@@ -45,20 +45,22 @@ impl Instance {
 
     pub(crate) fn tell_init_start(&self) {
         let (how, memory_mb) = (self.how(), self.memory_mb);
-        self.telemetry.tell(|| Event::init_start(how, &self.function, &self.version, &self.id, memory_mb));
+        self.telemetry
+            .tell(|| Event::init_start(how, self.phase, &self.function, &self.version, &self.id, memory_mb));
     }
 
     pub(super) fn tell_runtime_started(&self) {
-        self.telemetry.tell(|| Event::init_runtime_done(self.how(), "init", "success", None));
+        self.telemetry.tell(|| Event::init_runtime_done(self.how(), self.phase, "success", None));
     }
 
     pub(super) fn tell_initialized(&self, took: Duration) {
         self.tell_extensions();
-        self.telemetry.tell(|| Event::init_report(self.how(), "init", "success", None, took));
+        self.telemetry.tell(|| Event::init_report(self.how(), self.phase, "success", None, took));
         self.telemetry.close();
     }
 
-    pub(super) fn tell_init_failed(&self, phase: &str, status: Status<'_>) {
+    pub(super) fn tell_init_failed(&self, status: Status<'_>) {
+        let phase = self.phase;
         let (word, kind) = match status {
             Status::Timeout => ("timeout", None),
             Status::Error(kind) | Status::Reported(kind) => ("error", Some(kind)),

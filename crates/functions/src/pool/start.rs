@@ -79,10 +79,10 @@ impl Pool {
         kept: bool,
         watch: Stopwatch,
         limit: Duration,
-        phase: &str,
+        phase: &'static str,
     ) -> Result<(), Unstarted> {
         let (instance, mut started) =
-            Instance::start(&self.machine, &self.definition, self, kept, watch).await?;
+            Instance::start(&self.machine, &self.definition, self, kept, phase, watch).await?;
         let result = match tokio::time::timeout(limit, &mut started).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(InitFailure::Machine("the instance was stopped while it started".to_owned())),
@@ -103,7 +103,7 @@ impl Pool {
             InitFailure::Fault(Fault::InitTimeout(_)) => Reason::Timeout,
             _ => Reason::Failure,
         });
-        let log_tail = instance.end_start(phase, status);
+        let log_tail = instance.end_start(status);
         instance.stop();
         Err(Unstarted { failure, log_tail })
     }

@@ -54,7 +54,7 @@ fn reports_as_lambda_does() {
         init(Status::Error("Runtime.ExitError")),
         ["INIT_REPORT Init Duration: 2.00 ms\tPhase: init\tStatus: error\tError Type: Runtime.ExitError"]
     );
-    assert!(init_done(&text, "hello", LATEST, Duration::ZERO).is_empty());
+    assert!(init_done(&text, "hello", LATEST, "init", Duration::ZERO).is_empty());
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn each_record_has_its_level() {
     };
     let all = |system: &str| {
         let logging = json(system);
-        let mut lines = init_done(&logging, "hello", LATEST, Duration::ZERO);
+        let mut lines = init_done(&logging, "hello", LATEST, "init", Duration::ZERO);
         lines.extend(start(&logging, "8f5", LATEST));
         lines.extend(end(&logging, &report(None, None)));
         lines.extend(fault(&logging, "8f5", &Fault::ResponseTooLarge(crate::PAYLOAD_BYTES_MAX)));

@@ -71,13 +71,14 @@ impl Event {
     /// An instance begins to start.
     pub(crate) fn init_start(
         how: &str,
+        phase: &str,
         function: &str,
         version: &str,
         instance: &str,
         memory_mb: u32,
     ) -> Event {
         let record = json!({
-            "initializationType": how, "phase": "init", "functionName": function, "functionVersion": version,
+            "initializationType": how, "phase": phase, "functionName": function, "functionVersion": version,
             "instanceId": instance, "instanceMaxMemory": u64::from(memory_mb) * 1024 * 1024,
         });
         Event::platform("initStart", record)
@@ -266,7 +267,7 @@ mod tests {
         assert_eq!(told(&start, Schema::Telemetry2022), Some(whole));
         let old = json!(["platform.start", {"requestId": "8f5", "version": "7"}]);
         assert_eq!(told(&start, Schema::Logs2020), Some(old));
-        let init = Event::init_start("on-demand", "hello", "7", "8f5", 128);
+        let init = Event::init_start("on-demand", "init", "hello", "7", "8f5", 128);
         assert!(told(&init, Schema::Logs2021).is_none() && told(&init, Schema::Telemetry2022).is_some());
         let fault = Event::fault("Task timed out");
         assert_eq!(told(&fault, Schema::Logs2021), Some(json!(["platform.fault", "Task timed out"])));
