@@ -43,8 +43,12 @@ pub struct Hierarchy {
 impl Hierarchy {
     /// Reads the host's mounts. Controllers that are nowhere are simply not enforced; see [`Hierarchy::has`].
     pub fn detect() -> io::Result<Hierarchy> {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
-        let mut found = Hierarchy::parse(&mounts);
+        Ok(Hierarchy::of(&std::fs::read_to_string("/proc/self/mountinfo")?))
+    }
+
+    /// The trees that are mounted so (as in `/proc/<pid>/mountinfo`), with what the v2 tree offers.
+    pub fn of(mountinfo: &str) -> Hierarchy {
+        let mut found = Hierarchy::parse(mountinfo);
         if let Some(root) = &found.v2 {
             let names = std::fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
             for (controller, name) in V2_CONTROLLERS {
@@ -53,7 +57,7 @@ impl Hierarchy {
                 }
             }
         }
-        Ok(found)
+        found
     }
 
     pub(super) fn parse(mountinfo: &str) -> Hierarchy {

@@ -68,3 +68,81 @@ impl Drop for Cleanup {
         let _ = self.0.remove();
     }
 }
+
+/// A tree of plain files in the shape of a v2 host's: what the kernel would show is written, what it would be told is read.
+struct Unified {
+    root: tempfile::TempDir,
+    group: Group,
+}
+
+impl Unified {
+    fn new() -> Unified {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join("cgroup.controllers"), "cpuset cpu io memory pids\n").unwrap();
+        let mounted = format!("30 22 0:25 / {} rw,nosuid - cgroup2 cgroup2 rw", root.path().display());
+        let group = Arc::new(Hierarchy::of(&mounted)).group("dory/one");
+        group.create().unwrap();
+        let files =
+            ["memory.max", "memory.high", "memory.swap.max", "memory.oom.group", "cpu.max", "pids.max"];
+        let made = Unified { root, group };
+        files.iter().for_each(|file| made.show(file, "max"));
+        made
+    }
+
+    fn show(&self, file: &str, text: &str) {
+        std::fs::write(self.root.path().join("dory/one").join(file), text).unwrap();
+    }
+
+    fn told(&self, file: &str) -> String {
+        std::fs::read_to_string(self.root.path().join("dory/one").join(file)).unwrap()
+    }
+}
+
+#[test]
+fn a_v2_group_is_limited() {
+    let tree = Unified::new();
+    let limits =
+        Limits { memory_bytes: Some(1 << 20), cpu_millis: Some(1500), pids_max: Some(9), cpu_shares: None };
+    // Files keep the end of what was longer before, which the kernel's do not.
+    ["memory.max", "cpu.max", "pids.max"].iter().for_each(|file| tree.show(file, ""));
+    tree.group.limit(&limits).unwrap();
+    assert_eq!((tree.told("memory.max"), tree.told("pids.max")), ("1048576".into(), "9".into()));
+    assert_eq!(tree.told("cpu.max"), "150000 100000");
+    assert!(tree.told("memory.swap.max").starts_with('0') && tree.told("memory.oom.group").starts_with('1'));
+}
+
+#[test]
+fn a_v2_group_tells_what_its_memory_is() {
+    let tree = Unified::new();
+    tree.show("memory.current", "9000000\n");
+    tree.show("memory.peak", "9500000\n");
+    tree.show("memory.events", "low 0\nhigh 3\nmax 1\noom 1\noom_kill 2\n");
+    let stat = "anon 3000000\nfile 5000000\nkernel 700000\nshmem 1000000\ninactive_file 4000000\nslab_reclaimable 200000\n";
+    tree.show("memory.stat", stat);
+    assert_eq!(tree.group.memory(), Some(Memory { own_bytes: 3_500_000, files_bytes: 1_000_000 }));
+    let usage = tree.group.usage();
+    assert_eq!((usage.memory_bytes, usage.memory_working_set_bytes), (9_000_000, 5_000_000));
+    assert_eq!((tree.group.memory_peak().read(), tree.group.oom_kills()), (9_500_000, 2));
+}
+
+#[test]
+fn a_v2_group_is_watched_by_its_soft_limit() {
+    let tree = Unified::new();
+    tree.show("memory.current", "5000000\n");
+    tree.show("memory.events", "high 0\n");
+    tree.show("memory.high", "");
+    let changed = tree.group.watch_memory(1_000_000).unwrap();
+    assert_eq!(tree.told("memory.high"), "6000000");
+    let is_told = || {
+        let mut fds = [rustix::event::PollFd::new(&changed, rustix::event::PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&now)).unwrap() == 1
+    };
+    assert!(!is_told());
+    tree.show("memory.stat", "anon 6500000\n");
+    assert!(!is_told(), "other files do not matter");
+    tree.show("memory.events", "high 1\n");
+    assert!(is_told());
+    std::fs::remove_file(tree.root.path().join("dory/one/memory.high")).unwrap();
+    assert!(tree.group.watch_memory(1).is_err(), "a kernel without it is told apart");
+}

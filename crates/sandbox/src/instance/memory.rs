@@ -79,3 +79,56 @@ fn arm(group: &Group, limit_bytes: u64) -> io::Result<Option<OwnedFd>> {
     // What came in between was not watched.
     Ok(group.memory().and_then(left).map(|_| changed))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use container::cgroup::Hierarchy;
+    use std::path::Path;
+
+    const LIMIT: u64 = 10 << 20;
+
+    /// A v2 group of plain files, in which so much is the instance's own and so much lies in `/tmp`.
+    fn group(root: &Path, own: u64, tmp: u64) -> Group {
+        std::fs::write(root.join("cgroup.controllers"), "memory pids\n").unwrap();
+        let mounted = format!("30 22 0:25 / {} rw - cgroup2 cgroup2 rw", root.display());
+        let group = Arc::new(Hierarchy::of(&mounted)).group("one");
+        group.create().unwrap();
+        let show = |file: &str, text: String| std::fs::write(root.join("one").join(file), text).unwrap();
+        show("memory.high", String::new());
+        show("memory.events", "high 0\n".into());
+        show("memory.current", format!("{}\n", own + tmp));
+        show("memory.stat", format!("anon {own}\nkernel 0\nshmem {tmp}\n"));
+        group
+    }
+
+    #[test]
+    fn what_is_left_is_watched_on_v2() {
+        let check = |own: u64, tmp: u64, high: u64| {
+            let root = tempfile::tempdir().unwrap();
+            let armed = arm(&group(root.path(), own, tmp), LIMIT).unwrap();
+            assert!(armed.is_some(), "{own} of {LIMIT}");
+            let told = std::fs::read_to_string(root.path().join("one/memory.high")).unwrap();
+            assert_eq!(told, high.to_string());
+        };
+        check(4 << 20, 0, LIMIT);
+        // Files in /tmp do not count, and move the mark.
+        check(4 << 20, 500 << 20, LIMIT + (500 << 20));
+        // Close to the limit it is looked into by steps, not by every page.
+        check(LIMIT - 1, 0, LIMIT - 1 + STEP_BYTES);
+    }
+
+    #[test]
+    fn too_much_is_seen_on_v2() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(arm(&group(root.path(), LIMIT + 1, 0), LIMIT).unwrap().is_none());
+    }
+
+    #[test]
+    fn without_a_soft_limit_the_guard_says_so() {
+        let root = tempfile::tempdir().unwrap();
+        let group = group(root.path(), 1, 0);
+        std::fs::remove_file(root.path().join("one/memory.high")).unwrap();
+        assert!(arm(&group, LIMIT).is_err());
+    }
+}
