@@ -3,14 +3,16 @@
 //! kept-alive connection, no dependencies.
 
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 const BASE: &str = "/2018-06-01/runtime/invocation";
 
 fn main() -> Result<()> {
     let api = std::env::var("AWS_LAMBDA_RUNTIME_API").map_err(Error::other)?;
-    let mut connection = BufReader::new(TcpStream::connect(&api)?);
+    // An address, always: looking up names would be most of this program.
+    let address: SocketAddr = api.parse().map_err(Error::other)?;
+    let mut connection = BufReader::new(TcpStream::connect(address)?);
     connection.get_ref().set_nodelay(true)?;
     for count in 1u64.. {
         let next = format!("GET {BASE}/next HTTP/1.1\r\nHost: {api}\r\n\r\n");

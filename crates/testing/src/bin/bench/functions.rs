@@ -1,10 +1,11 @@
 //! Functions through the AWS door, signed as the aws CLI signs. One file per question: how fast is a cold start, a warm
-//! invoke, a burst from zero, a change of the code, and what do very many functions cost.
+//! invoke, a burst from zero, a change of the code or of an alias, and what do very many functions cost.
 
 mod burst;
 mod change;
 mod cold;
 pub(crate) mod door;
+mod flip;
 mod floor;
 mod many;
 mod stages;
@@ -24,7 +25,8 @@ pub(crate) fn run(dory: &Dory, examples: &Examples) -> Result<()> {
         warm::one_client(&door).await
     })?;
     load::block_on(async { warm::many_clients(&Door::open(dory)?, &bootstrap).await })?;
-    load::block_on_alone(async { change::run(&*Door::open(dory)?, &bootstrap).await })
+    load::block_on_alone(async { change::run(&*Door::open(dory)?, &bootstrap).await })?;
+    load::block_on(async { flip::run(dory, &Door::open(dory)?, &bootstrap).await })
 }
 
 /// What strains the whole platform.

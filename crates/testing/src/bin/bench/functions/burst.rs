@@ -42,16 +42,15 @@ async fn frozen(dory: &Dory, door: &Door) -> Result<()> {
     }
     ensure!(!sizes.is_empty(), "no instance of the static function was found");
     sizes.sort_by(f64::total_cmp);
-    row::at_most("frozen_static_elf_private_memory", sizes[sizes.len() / 2] / 1000.0, "MB", 1.0);
+    row::at_most("frozen_static_elf_private_memory", sizes[sizes.len() / 2] * 1024.0 / 1e6, "MB", 1.0);
     Ok(())
 }
 
-/// What nobody else could share: the unchanged pages of the program's file belong to all its instances, also when there is
-/// only one of them.
+/// All that is mapped nowhere else: changed pages, and those of the program's file that no other instance has mapped too.
 fn private_kb(pid: i32) -> Option<f64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let field = |line: &str| line.split_whitespace().nth(1)?.parse::<f64>().ok();
-    Some(rollup.lines().filter(|line| line.starts_with("Private_Dirty")).filter_map(field).sum())
+    Some(rollup.lines().filter(|line| line.starts_with("Private_")).filter_map(field).sum())
 }
 
 async fn burst(dory: &Dory, door: &Arc<Door>, function: &str, count: usize, target_s: f64) -> Result<()> {

@@ -15,7 +15,8 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use testing::binary::Dory;
 
-const FUNCTIONS: &str = "/2015-03-31/functions";
+/// Where functions are.
+pub(super) const FUNCTIONS: &str = "/2015-03-31/functions";
 
 pub(crate) struct Door {
     client: Client<HttpConnector, Full<Bytes>>,
@@ -28,6 +29,8 @@ pub(crate) struct Door {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) failed: bool,
+    /// The version that ran.
+    pub(crate) version: Option<String>,
     pub(crate) body: Bytes,
     pub(crate) took: Duration,
 }
@@ -66,8 +69,10 @@ impl Door {
         let response = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
+        let version = parts.headers.get("x-amz-executed-version");
+        let version = version.and_then(|version| version.to_str().ok()).map(str::to_owned);
         let failed = parts.headers.contains_key("x-amz-function-error");
-        Ok(Answer { status: parts.status.as_u16(), failed, body, took: began.elapsed() })
+        Ok(Answer { status: parts.status.as_u16(), failed, version, body, took: began.elapsed() })
     }
 
     pub(crate) async fn call(&self, method: Method, path: &str, document: &Value) -> Result<Answer> {
