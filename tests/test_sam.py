@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT, wait_for
 from test_lambda import ROLE, python_runtime, zipped
 
-SAM = ROOT / "target" / "sam" / "bin" / "sam"
+SAM = ROOT / "target" / "lambda-clients" / "sam" / "bin" / "sam"
 
 PRINTS = """
 def handler(event, context):
@@ -21,7 +21,7 @@ def handler(event, context):
 @pytest.fixture(scope="module")
 def sam(platform):
     if not SAM.exists():
-        pytest.skip("needs aws-sam-cli: tools/setup could not install it")
+        pytest.skip("needs aws-sam-cli: target/lambda-clients/sam.log says why there is none")
     environment = {**platform.environment, "AWS_DEFAULT_REGION": platform.environment["AWS_REGION"],
                    "SAM_CLI_TELEMETRY": "0", "PYTHONUNBUFFERED": "1", "HOME": os.environ.get("HOME", "/root")}
     return lambda *arguments: subprocess.Popen(
