@@ -166,25 +166,24 @@ impl Door {
 fn protocol(parts: &Parts) -> Protocol {
     let header =
         |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if header("authorization").contains("/monitoring/aws4_request") {
-        return Protocol::Metrics;
+    let signed_for = scoped(header("authorization"), "/")
+        .or_else(|| scoped(parts.uri.query().unwrap_or_default(), "%2F"))
+        .unwrap_or_default();
+    let form = || header("content-type").starts_with("application/x-www-form-urlencoded");
+    match signed_for {
+        "monitoring" => Protocol::Metrics,
+        _ if parts.headers.contains_key("x-amz-target") => Protocol::Target,
+        "iam" => Protocol::Query(iam::XML_NAMESPACE),
+        "sts" => Protocol::Query(sts::XML_NAMESPACE),
+        _ if form() => Protocol::Query(sts::XML_NAMESPACE),
+        _ => Protocol::Json,
     }
-    if parts.headers.contains_key("x-amz-target") {
-        return Protocol::Target;
-    }
-    let form = header("content-type").starts_with("application/x-www-form-urlencoded");
-    let query = parts.uri.query().unwrap_or_default();
-    let signed_for = |service: &str| {
-        header("authorization").contains(&format!("/{service}/aws4_request"))
-            || query.contains(&format!("%2F{service}%2Faws4_request"))
-    };
-    if signed_for("iam") {
-        Protocol::Query(iam::XML_NAMESPACE)
-    } else if form || signed_for("sts") {
-        Protocol::Query(sts::XML_NAMESPACE)
-    } else {
-        Protocol::Json
-    }
+}
+
+/// The service of the credential scope, `…/SERVICE/aws4_request`, that is found in a text.
+fn scoped<'a>(text: &'a str, slash: &str) -> Option<&'a str> {
+    let (scope, _) = text.split_once("aws4_request")?;
+    scope.strip_suffix(slash)?.rsplit(slash).next()
 }
 
 /// The parameters of a query string, decoded.
@@ -224,5 +223,21 @@ impl Call {
     /// A header as text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_name_their_service() {
+        let header = "AWS4-HMAC-SHA256 Credential=AKID/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
+        assert_eq!(scoped(header, "/"), Some("iam"));
+        assert_eq!(
+            scoped("X-Amz-Credential=AKID%2F20260101%2Fus-east-1%2Fsts%2Faws4_request&X=1", "%2F"),
+            Some("sts")
+        );
+        assert_eq!([scoped("AWS4-HMAC-SHA256 nonsense", "/"), scoped("sts-aws4_request", "/")], [None, None]);
     }
 }

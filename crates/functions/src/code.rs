@@ -10,7 +10,7 @@ mod unpack;
 pub(crate) use merge::merged_name;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use sigv4::hex_sha256;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -137,11 +137,6 @@ const UNFINISHED: &str = ".unfinished-";
 
 fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-}
-
-/// The lower-case hexadecimal SHA-256.
-pub(crate) fn hex_sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

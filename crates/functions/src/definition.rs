@@ -300,7 +300,7 @@ pub fn object_name(name: &str) -> String {
     }
     let folded: String =
         name.chars().map(|c| c.to_ascii_lowercase()).map(|c| if plain(c) { c } else { '-' }).collect();
-    let hash = crate::code::hex_sha256(name.as_bytes());
+    let hash = sigv4::hex_sha256(name.as_bytes());
     let stem = folded.trim_matches('-');
     format!("{}{}{}", stem, if stem.is_empty() { "" } else { "-" }, &hash[..8])
 }

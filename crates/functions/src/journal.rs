@@ -181,7 +181,7 @@ impl Journal {
     /// Takes over what the instance has printed up to now. This asks the pipe itself: tokio would only say what it has
     /// heard of, which may be less.
     fn drain(&self) {
-        if let Some(output) = self.output.get() {
+        if let Some(output) = self.output.get().filter(|output| waits(output)) {
             self.drain_by(|buffer| rustix::io::read(output, buffer).map_err(io::Error::from));
         }
         let sources = self.lock_sources();
@@ -218,6 +218,11 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a pipe holds something. Most invocations print nothing, and to ask costs less than to read in vain.
+fn waits(pipe: &Receiver) -> bool {
+    rustix::io::ioctl_fionread(pipe).is_ok_and(|bytes| bytes > 0)
 }
 
 enum Drained {

@@ -179,7 +179,7 @@ fn json_line(logging: &Logging, level: Level, kind: &str, record: &Value) -> Vec
 
 /// `2026-11-21T12:00:00.000Z`
 pub(crate) fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    format!("{at:.3}")
 }
 
 fn ms(duration: Duration) -> f64 {

@@ -1,8 +1,8 @@
 //! The X-Ray header of an invocation: handed on as it came, made where none came, and with a count of how often it has
 //! been through this function, by which a function that calls itself round and round is stopped. Pure but for the ids.
 
-use crate::code::hex_sha256;
 use jiff::Timestamp;
+use sigv4::hex_sha256;
 
 /// How often the same chain of calls may go through one function, as on AWS.
 const ROUNDS_MAX: u32 = 16;

@@ -1,10 +1,10 @@
 //! The canonical request: one text that client and server must both arrive at. Owns the encoding rules (paths encoded
 //! twice except for S3, sorted queries, trimmed headers); knows no keys. Used by `sign` and `verify`.
 
-use http::HeaderMap;
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 
 /// All but the unreserved characters of RFC 3986 is percent-encoded in queries.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -50,7 +50,7 @@ pub(crate) fn request(
     for name in signed {
         text.push_str(name);
         text.push(':');
-        text.push_str(&header(parts, name));
+        push_header(&mut text, parts, name);
         text.push('\n');
     }
     text.push('\n');
@@ -66,7 +66,7 @@ fn path(sent: &str, service: &str) -> String {
     if service == "s3" {
         return if sent.is_empty() { "/".to_owned() } else { sent.to_owned() };
     }
-    utf8_percent_encode(&normalize(sent), PATH).to_string()
+    Cow::from(utf8_percent_encode(&normalize(sent), PATH)).into_owned()
 }
 
 /// Resolves `.`, `..` and repeated slashes (RFC 3986 section 5.2.4), keeping a trailing slash.
@@ -104,20 +104,20 @@ fn recode(text: &str) -> String {
     percent_encoding::percent_encode(&percent_decode_str(text).collect::<Vec<u8>>(), QUERY).to_string()
 }
 
-/// The value of a header: trimmed, runs of blanks as one blank, several values joined by commas. HTTP/2 has no `Host`
-/// header; there the authority of the address takes its place.
-fn header(parts: &Parts, name: &str) -> String {
-    let joined = values(&parts.headers, name).collect::<Vec<_>>().join(",");
-    if joined.is_empty() && name == "host" {
-        return parts.uri.authority().map(|authority| authority.to_string()).unwrap_or_default();
+/// Appends the value of a header: trimmed, runs of blanks as one blank, several values joined by commas. HTTP/2 has no
+/// `Host` header; there the authority of the address takes its place.
+fn push_header(text: &mut String, parts: &Parts, name: &str) {
+    let start = text.len();
+    for (index, value) in parts.headers.get_all(name).into_iter().enumerate() {
+        text.push_str(if index > 0 { "," } else { "" });
+        for (index, word) in String::from_utf8_lossy(value.as_bytes()).split_whitespace().enumerate() {
+            text.push_str(if index > 0 { " " } else { "" });
+            text.push_str(word);
+        }
     }
-    joined
-}
-
-fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = String> + 'a {
-    headers.get_all(name).into_iter().map(|value| {
-        String::from_utf8_lossy(value.as_bytes()).split_whitespace().collect::<Vec<_>>().join(" ")
-    })
+    if text.len() == start && name == "host" {
+        text.push_str(parts.uri.authority().map_or("", |authority| authority.as_str()));
+    }
 }
 
 #[cfg(test)]
@@ -149,7 +149,12 @@ mod tests {
             .body(())
             .expect("a well-formed request")
             .into_parts();
-        assert_eq!(header(&parts, "my-header"), "a b c,d");
-        assert_eq!(header(&parts, "host"), "example.com");
+        let header = |name| {
+            let mut text = String::new();
+            push_header(&mut text, &parts, name);
+            text
+        };
+        assert_eq!(header("my-header"), "a b c,d");
+        assert_eq!(header("host"), "example.com");
     }
 }

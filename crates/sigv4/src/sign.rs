@@ -84,7 +84,7 @@ fn scope(day: &str, region: &str, service: &str) -> String {
 
 /// The signature over a canonical request. `scope` is `day/region/service/aws4_request`.
 pub(crate) fn signature(secret: &str, date: &str, scope: &str, canonical: &str) -> [u8; 32] {
-    let text = format!("{ALGORITHM}\n{date}\n{scope}\n{}", hex_sha256(canonical.as_bytes()));
+    let text = [ALGORITHM, date, scope, &hex_sha256(canonical.as_bytes())].join("\n");
     let mut key = hmac_start(secret, scope);
     for part in scope.split('/').skip(1) {
         key = hmac(&key, part.as_bytes());

@@ -236,8 +236,8 @@ fn check_date(claim: &Claim, day: &str, now: Timestamp) -> Result<(), VerifyErro
     let seconds = |seconds: u64| SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     let allowed_age = claim.expires_seconds.map_or(skew, seconds);
     let age = now.duration_since(date);
-    let at = amz_date(now);
     if age > allowed_age {
+        let at = amz_date(now);
         let oldest = amz_date(now.checked_sub(allowed_age).unwrap_or(Timestamp::MIN));
         let minutes = allowed_age.as_mins();
         return Err(VerifyError::Expired(format!(
@@ -246,6 +246,7 @@ fn check_date(claim: &Claim, day: &str, now: Timestamp) -> Result<(), VerifyErro
         )));
     }
     if -age > skew {
+        let at = amz_date(now);
         let youngest = amz_date(now.checked_add(skew).unwrap_or(Timestamp::MAX));
         return Err(VerifyError::Expired(format!(
             "Signature not yet current: {} is still later than {youngest} ({at} + {CLOCK_SKEW_MINUTES} min.)",

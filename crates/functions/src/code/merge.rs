@@ -2,7 +2,8 @@
 //! it is made of, under a name made of theirs, and takes no room: its files are links to those of the layers. Called by
 //! the code store only.
 
-use super::{CodeError, Codes, UNFINISHED, hex_sha256};
+use super::{CodeError, Codes, UNFINISHED};
+use sigv4::hex_sha256;
 use std::fs;
 use std::io;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Versions of runtimes. There is one of each here: the image that a runtime was given, or the interpreter of the host. Its id
 //! says which, so that another interpreter or another image is another version, as it is on AWS.
 
-use crate::code::hex_sha256;
+use sigv4::hex_sha256;
 
 /// One version of a runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,7 +17,7 @@ pub(super) struct Line<'a> {
 }
 
 pub(super) fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    format!("{at:.3}")
 }
 
 /// Appends a line. `time` is as [`time`] makes it.
