@@ -21,6 +21,7 @@ use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +53,13 @@ pub async fn bind(address: SocketAddr, what: &str, flag: &str) -> Result<TcpList
             anyhow::Error::new(error).context(format!("cannot listen on {address} for the {what}"))
         }
     })
+}
+
+/// The same socket, watched by the threads of another runtime.
+pub fn hand_over(listener: TcpListener, to: &Handle) -> std::io::Result<TcpListener> {
+    let listener = listener.into_std()?;
+    let _entered = to.enter();
+    TcpListener::from_std(listener)
 }
 
 /// The certificate that the next handshake is given; replaced while the server runs.

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use apiserver::ApiServer;
 use cli::{Endpoints, Up};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -80,8 +81,14 @@ impl Sockets {
 }
 
 impl Running {
-    /// Starts everything; when this returns, every door answers.
-    pub async fn start(data: &DataDir, options: &Up, environment: &Environment) -> Result<Running> {
+    /// Starts everything; when this returns, every door answers. The Kubernetes door does so on threads of its own
+    /// (`own`).
+    pub async fn start(
+        data: &DataDir,
+        options: &Up,
+        environment: &Environment,
+        own: &Handle,
+    ) -> Result<Running> {
         let sockets = Sockets::bind(options).await?;
         let endpoints = sockets.endpoints()?;
         let pki = Arc::new(Pki::open(data)?);
@@ -112,7 +119,8 @@ impl Running {
         let bridge = SocketAddr::from((network.gateway(), endpoints.api_port));
         let bridge = listen::bind(bridge, "Kubernetes API on the pod network", "--api-port").await?;
         for socket in [sockets.api, bridge] {
-            listeners.spawn(listen::serve(socket, Some(tls.clone()), to_api(&api), stop.clone()));
+            let socket = listen::hand_over(socket, own)?;
+            listeners.spawn_on(listen::serve(socket, Some(tls.clone()), to_api(&api), stop.clone()), own);
         }
         listeners.spawn(listen::serve(sockets.aws, None, to_door(door), stop.clone()));
         listeners.spawn(renew(pki.clone(), serving, addresses(&network), stop.clone()));

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use cli::Up;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Environment;
@@ -23,13 +24,15 @@ pub fn run(data: &DataDir, options: &Up, environment: &Environment) -> Result<()
     let _held = data.hold()?;
     log_to_stderr();
     open_many_files();
-    threads::runtime()?.block_on(serve(data, options, environment))
+    // Whoever asks the Kubernetes API does not stand in line behind a thousand invocations that came at once.
+    let api = threads::runtime()?;
+    threads::runtime()?.block_on(serve(data, options, environment, api.handle()))
 }
 
-async fn serve(data: &DataDir, options: &Up, environment: &Environment) -> Result<()> {
+async fn serve(data: &DataDir, options: &Up, environment: &Environment, api: &Handle) -> Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let running = Running::start(data, options, environment).await?;
+    let running = Running::start(data, options, environment, api).await?;
     announce(data, &running)?;
     let leave = tokio::select! {
         _ = interrupt.recv() => Leave::Nothing,

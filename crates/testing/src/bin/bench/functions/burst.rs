@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use testing::binary::Dory;
 
 use super::door::Door;
 use crate::processes::descendants;
-use crate::row;
+use crate::{load, row};
 
 const EVENT: &[u8] = br#"{"waitMs":1000}"#;
 /// Between two looks at the Kubernetes API while the burst runs.
@@ -55,7 +55,8 @@ fn private_kb(pid: i32) -> Option<f64> {
 
 async fn burst(dory: &Dory, door: &Arc<Door>, function: &str, count: usize, target_s: f64) -> Result<()> {
     let over = Arc::new(AtomicBool::new(false));
-    let others = tokio::spawn(looks(client::from_kubeconfig(&dory.kubeconfig()).await?, over.clone()));
+    let (kubeconfig, until) = (dory.kubeconfig(), over.clone());
+    let others = tokio::task::spawn_blocking(move || load::block_on_alone(looks(kubeconfig, until)));
     let began = Instant::now();
     let calls: Vec<_> = (0..count)
         .map(|_| {
@@ -91,9 +92,10 @@ async fn burst(dory: &Dory, door: &Arc<Door>, function: &str, count: usize, targ
     Ok(())
 }
 
-/// What `kubectl get` asks, again and again until the burst is over.
-async fn looks(client: client::kube::Client, over: Arc<AtomicBool>) -> Result<Vec<Duration>> {
-    let namespaces: Api<Namespace> = Api::all(client);
+/// What `kubectl get` asks, again and again until the burst is over. On a thread of its own: whoever looks is not the one
+/// who signs three thousand requests meanwhile.
+async fn looks(kubeconfig: PathBuf, over: Arc<AtomicBool>) -> Result<Vec<Duration>> {
+    let namespaces: Api<Namespace> = Api::all(client::from_kubeconfig(&kubeconfig).await?);
     let mut took = Vec::new();
     while !over.load(Ordering::Acquire) {
         let began = Instant::now();
