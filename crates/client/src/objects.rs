@@ -1,8 +1,9 @@
 //! Reading and writing the objects of one resource as JSON, without typed structs in between: what a
 //! typed struct does not know, it drops. Never retries and never caches.
 
-use kube::api::{ApiResource, PatchParams, PostParams};
+use kube::api::{ApiResource, ListParams, PatchParams, PostParams};
 use kube::core::Request;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::key::Key;
@@ -56,6 +57,30 @@ pub struct Deletion {
 pub struct Objects {
     client: kube::Client,
     resource: ApiResource,
+}
+
+/// Objects of which so many may exist that all of them at once would fill the memory are taken this many at a time.
+const PAGE_LEN: u32 = 500;
+
+/// A page of a list, of which the objects are not looked at.
+#[derive(Deserialize)]
+struct Turned {
+    #[serde(default)]
+    metadata: TurnedTo,
+}
+
+/// Where the next page begins.
+#[derive(Default, Deserialize)]
+struct TurnedTo {
+    #[serde(default, rename = "continue")]
+    next: Option<String>,
+}
+
+impl TurnedTo {
+    fn page(self) -> Option<ListParams> {
+        let token = self.next.filter(|token| !token.is_empty())?;
+        Some(ListParams { continue_token: Some(token), ..ListParams::default().limit(PAGE_LEN) })
+    }
 }
 
 type Result<T> = std::result::Result<T, kube::Error>;
@@ -156,9 +181,32 @@ impl Objects {
 
     /// Deletes every object of a namespace.
     pub async fn delete_all(&self, namespace: &str, deletion: &Deletion) -> Result<()> {
-        let everything = kube::api::ListParams::default();
-        let request = self.path(namespace).delete_collection(&deletion.params(), &everything);
-        self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await.map(drop)
+        let mut page = Some(ListParams::default().limit(PAGE_LEN));
+        while let Some(asked) = page {
+            let request = self.path(namespace).delete_collection(&deletion.params(), &asked);
+            let answer = self.client.request(request.map_err(kube::Error::BuildRequest)?).await;
+            page = match answer {
+                Ok(Turned { metadata }) => metadata.page(),
+                // So much was deleted since the first page that its list is forgotten: what is left has a first page too.
+                Err(error) if is(&error, 410, "Expired") && asked.continue_token.is_some() => {
+                    Some(ListParams::default().limit(PAGE_LEN))
+                }
+                Err(error) => return Err(error),
+            };
+        }
+        Ok(())
+    }
+
+    /// Shows the metadata of every object of a namespace, a page at a time, and keeps none.
+    pub async fn each_metadata(&self, namespace: &str, mut see: impl FnMut(&Value)) -> Result<()> {
+        let mut page = Some(ListParams::default().limit(PAGE_LEN));
+        while let Some(asked) = page {
+            let request = self.path(namespace).list_metadata(&asked);
+            let list: Value = self.client.request(request.map_err(kube::Error::BuildRequest)?).await?;
+            list["items"].as_array().into_iter().flatten().for_each(&mut see);
+            page = Turned::deserialize(&list).map_err(kube::Error::SerdeError)?.metadata.page();
+        }
+        Ok(())
     }
 
     async fn send_patch(&self, key: &Key, subresource: Option<&str>, patch: Patch) -> Result<Value> {

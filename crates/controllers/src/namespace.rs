@@ -99,12 +99,12 @@ impl Controller {
         resource: &Resource,
     ) -> Result<Option<Remainder>, kube::Error> {
         let objects = Objects::new(self.client.clone(), resource.api.clone());
-        let mut left = objects.list(namespace).await?;
-        if left.iter().any(|object| !is_deleting(object)) {
+        let mut left = Left::of(&objects, namespace).await?;
+        if left.staying {
             objects.delete_all(namespace, &Deletion::default()).await?;
-            left = objects.list(namespace).await?;
+            left = Left::of(&objects, namespace).await?;
         }
-        Ok(remainder(resource, &left))
+        Ok(left.remainder(resource))
     }
 
     /// Takes our finalizer off, which lets the API server remove the namespace.
@@ -124,17 +124,38 @@ impl Controller {
     }
 }
 
-fn remainder(resource: &Resource, left: &[Value]) -> Option<Remainder> {
-    let api = &resource.api;
-    let mut finalizers: BTreeMap<String, usize> = BTreeMap::new();
-    for object in left {
+/// What there still is of a resource.
+#[derive(Default)]
+struct Left {
+    count: usize,
+    /// Whether nobody has deleted some of it.
+    staying: bool,
+    /// How many objects each finalizer holds.
+    finalizers: BTreeMap<String, usize>,
+}
+
+impl Left {
+    async fn of(objects: &Objects, namespace: &str) -> Result<Left, kube::Error> {
+        let mut left = Left::default();
+        objects.each_metadata(namespace, |object| left.see(object)).await?;
+        Ok(left)
+    }
+
+    fn see(&mut self, object: &Value) {
+        self.count += 1;
+        self.staying |= !is_deleting(object);
         for name in
             object["metadata"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str)
         {
-            *finalizers.entry(name.to_owned()).or_default() += 1;
+            *self.finalizers.entry(name.to_owned()).or_default() += 1;
         }
     }
-    // Upstream writes the core group as a trailing dot.
-    let name = format!("{}.{}", api.plural, api.group);
-    (!left.is_empty()).then_some(Remainder { resource: name, count: left.len(), finalizers })
+
+    fn remainder(self, resource: &Resource) -> Option<Remainder> {
+        let api = &resource.api;
+        // Upstream writes the core group as a trailing dot.
+        let name = format!("{}.{}", api.plural, api.group);
+        let Left { count, finalizers, .. } = self;
+        (count > 0).then_some(Remainder { resource: name, count, finalizers })
+    }
 }

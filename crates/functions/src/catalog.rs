@@ -63,7 +63,8 @@ pub(crate) struct Catalog {
 
 #[derive(Default)]
 struct Functions {
-    by_key: HashMap<Key, Family>,
+    /// Boxed: a table has room for up to twice what is in it.
+    by_key: HashMap<Key, Box<Family>>,
     by_url: HashMap<String, Key>,
     /// The objects of versions and aliases, with what they stand for.
     version_objects: HashMap<Key, (Key, String)>,
@@ -265,7 +266,7 @@ impl Catalog {
     /// Changes one function, its versions or its aliases, and what follows from that for what is kept ready and shared.
     fn change<T>(&self, key: &Key, change: impl FnOnce(&mut Functions, &mut Family) -> T) -> T {
         let mut functions = self.write();
-        let mut family = functions.by_key.remove(key).unwrap_or_else(|| Family::new(self.growth));
+        let mut family = functions.by_key.remove(key).unwrap_or_else(|| Box::new(Family::new(self.growth)));
         let (before, had, bytes) = (family.claimed, family.function.is_some(), family.code_bytes);
         let result = change(&mut functions, &mut family);
         family.provision();
@@ -287,7 +288,7 @@ impl Catalog {
     /// instances of both.
     pub(crate) fn provisioned(&self, key: &Key, qualifier: &str) -> Option<Provisioned> {
         let functions = self.read();
-        let Family { versions, aliases, .. } = functions.by_key.get(key)?;
+        let Family { versions, aliases, .. } = &**functions.by_key.get(key)?;
         let Some(alias) = aliases.get(qualifier) else {
             return versions.get(qualifier).map(|(_, pool)| pool.provisioned());
         };

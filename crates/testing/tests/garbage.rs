@@ -127,3 +127,40 @@ async fn a_namespace_goes_with_all_that_is_in_it() -> Result<()> {
         .await?;
     Ok(())
 }
+
+#[tokio::test]
+async fn a_namespace_of_many_objects_goes_page_by_page() -> Result<()> {
+    let house = house().await?;
+    let maps = house.of::<ConfigMap>();
+    // The first page and a later one have an object that stays.
+    let map = |n: usize| {
+        let finalizers = if n % 700 == 0 { json!(["example.com/hold"]) } else { json!([]) };
+        let metadata = json!({ "name": format!("map-{n:04}"), "finalizers": finalizers });
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata })
+    };
+    let objects: Vec<_> = (0..1200).map(map).collect();
+    futures::future::try_join_all(objects.iter().map(|object| maps.create(&house.namespace, object))).await?;
+    let everything = Deletion::default();
+    maps.delete_all(&house.namespace, &everything).await?;
+    let mut left = Vec::new();
+    maps.each_metadata(&house.namespace, |object| {
+        left.push((Key::of(object).name, object["metadata"]["deletionTimestamp"].is_string()));
+    })
+    .await?;
+    // Every namespace has one more, which its controller makes again.
+    left.retain(|(name, _)| name.starts_with("map-"));
+    assert_eq!(left, [("map-0000".to_owned(), true), ("map-0700".to_owned(), true)]);
+    let (namespaces, key) = (house.of::<Namespace>(), Key::cluster(house.namespace.as_str()));
+    for (name, _) in &left {
+        let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+        maps.patch(&house.key(name), release).await?;
+    }
+    futures::future::try_join_all(objects[1..600].iter().map(|object| maps.create(&house.namespace, object)))
+        .await?;
+    namespaces.delete(&key, &everything).await?;
+    let cache = house.caches.of::<Namespace>();
+    house
+        .wait_in(&cache, "the end of the namespace", |cache| cache.get(&key).is_none().then_some(()))
+        .await?;
+    Ok(())
+}

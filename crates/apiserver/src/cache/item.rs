@@ -105,6 +105,11 @@ impl Item {
         encode::with_revision(&self.stored, self.revision)
     }
 
+    /// How long the served form is, at most.
+    pub(crate) fn served_len_max(&self) -> usize {
+        self.stored.len() + encode::SPLICE_LEN_MAX
+    }
+
     /// Writes the object as it is served.
     pub(crate) fn put_served(&self, out: &mut impl BufMut) {
         encode::put_with_revision(out, &self.stored, self.revision);

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     answer::Reply,
     api::Api,
+    cache::Item,
     call::{Call, Target},
     shape,
 };
@@ -23,6 +24,9 @@ const FOREGROUND: &str = "foregroundDeletion";
 const ORPHAN: &str = "orphan";
 /// What a pod gets to end in when neither it nor the request says.
 const POD_GRACE_SECONDS: i64 = 30;
+
+/// Objects of a collection that are deleted at the same time: they share the syncs of the store.
+const DELETED_AT_ONCE: usize = 32;
 
 /// What the client wants of a deletion.
 #[derive(Debug, Clone, Default)]
@@ -87,16 +91,26 @@ pub(crate) async fn collection(api: &Api, call: &Call, target: &Target, body: &B
     let selector = call.selector(target.kind)?;
     let limit = call.query.number("limit")?.unwrap_or(0) as usize;
     let (items, meta) = list::select(api, call, target, &selector, limit).await?;
-    for item in &items {
-        let one = target.named(item.namespace(), item.name());
-        match remove(api, call, &one, &options).await {
-            Ok(_) => {}
-            // Somebody else was faster, which is what was asked for.
-            Err(status) if status.code == 404 => {}
-            Err(status) => return Err(status),
-        }
+    for some in items.chunks(DELETED_AT_ONCE) {
+        let each: Vec<_> = some.iter().map(|item| remove_listed(api, call, target, &options, item)).collect();
+        futures::future::try_join_all(each).await?;
     }
     shape::list(call, target.kind, &items, &meta)
+}
+
+async fn remove_listed(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    options: &Options,
+    item: &Item,
+) -> Result<(), Status> {
+    let one = target.named(item.namespace(), item.name());
+    match remove(api, call, &one, options).await {
+        // Somebody else was faster, which is what was asked for.
+        Err(status) if status.code != 404 => Err(status),
+        _ => Ok(()),
+    }
 }
 
 async fn remove(api: &Api, call: &Call, target: &Target, options: &Options) -> Result<Revised, Status> {
