@@ -13,6 +13,7 @@ from conftest import EXAMPLES, TOOLS, open_url, tools_directory, wait_for
 from test_extensions import logs, official  # noqa: F401 (fixtures)
 from test_function_urls import curl
 from test_lambda import ROLE, invoke, zipped
+from test_web_functions import request
 
 # A runtime in shell, for images that have one: answers every event with what the script prints, which may read $EVENT.
 LOOP = """
@@ -281,6 +282,27 @@ def test_an_image_with_a_web_server_behind_a_url(client, make):
     assert json.loads(body)["version"] == "1.0.0"
     status, headers, body = curl(f"{url}nowhere")
     assert status == 404 and "x-amzn-requestid" in headers, "the server's own answer"
+
+
+@image_roots.needs("adapter")
+def test_an_image_that_brings_the_web_adapter(platform, client, make, logs, tmp_path):  # noqa: F811
+    """AWS's own adapter speaks for the server, as the extension that it is; the platform leaves it to that."""
+    for source, path in (
+        (EXAMPLES / "api-service", "server"),
+        (image_roots.CLIENTS / "adapter" / "bin" / "lambda-adapter", "opt/extensions/lambda-adapter"),
+    ):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, tmp_path / path)
+    variables = [word for variable in ("PORT=8080", "VERSION=2.0.0", "AWS_LWA_ENABLE_COMPRESSION=true") for word in ("--env", variable)]
+    platform.run("image", "build", tmp_path, "-t", "adapted:1", *entrypoint("/server"), *variables)
+    make("image-adapted", "adapted:1", Timeout=30)
+    url = client.create_function_url_config(FunctionName="image-adapted", AuthType="NONE")["FunctionUrl"]
+    open_url(client, "image-adapted")
+    status, headers, body = wait_for("the route", lambda: (got := curl(url))[0] not in (403, 404) and got)
+    assert status == 200 and json.loads(body)["version"] == "2.0.0", (status, headers, body)
+    _, value = invoke(client, "image-adapted", request("/", headers={"host": "example.com", "accept-encoding": "gzip, br"}))
+    assert value["headers"].get("content-encoding") == "gzip" and value["isBase64Encoded"], value
+    assert any("EXTENSION\tName: lambda-adapter\tState: Ready" in line for line in logs("image-adapted")), logs("image-adapted")
 
 
 def test_extensions_of_an_image(platform, client, make, tools, logs, official):  # noqa: F811
