@@ -192,13 +192,19 @@ pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Option<
 
 /// The decoded parameters, if the path has the form of the template.
 fn fit(template: &str, segments: &[&str]) -> Option<Vec<String>> {
-    let wanted = || template.trim_matches('/').split('/');
-    let alike = |(wanted, found): (&str, &&str)| wanted.starts_with('{') || wanted == *found;
-    if !wanted().zip(segments).all(alike) || wanted().count() != segments.len() {
+    let (mut found, mut parameters) = (segments.iter(), Vec::new());
+    for wanted in template[1..].split('/') {
+        match *found.next()? {
+            parameter if wanted.starts_with('{') => parameters.push(parameter),
+            segment if segment == wanted => {}
+            _ => return None,
+        }
+    }
+    if found.next().is_some() {
         return None;
     }
-    let named = wanted().zip(segments).filter(|(wanted, _)| wanted.starts_with('{'));
-    named.map(|(_, found)| Some(percent_decode_str(found).decode_utf8().ok()?.into_owned())).collect()
+    let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
+    parameters.into_iter().map(decoded).collect()
 }
 
 #[cfg(test)]
@@ -221,6 +227,7 @@ mod tests {
             Some(("RemovePermission", vec!["hello".to_owned(), "one".to_owned()]))
         );
         assert_eq!(at(Method::PUT, "/2015-03-31/functions"), None);
+        assert_eq!(at(Method::DELETE, "/2015-03-31/functions/hello/policy/one/more"), None);
         assert_eq!(at(Method::GET, "/"), None);
     }
 }
