@@ -177,3 +177,48 @@ def test_what_is_killed_before_the_function_begins_is_replaced(make_platform, vi
             os.kill(pid, signal.SIGKILL)
         answer = asked.result()
     assert "FunctionError" not in answer and json.loads(answer["Payload"].read()) == {"n": 1}
+
+
+LATIN = """# -*- coding: latin-1 -*-
+'''What it says of itself.'''
+from __future__ import annotations
+NAME = "caf\xe9"
+ODD = 1 is 1
+
+def fails(value: Undefined):
+    return (lambda: 1 // 0)()
+"""
+COMPILED = """
+import sys, traceback
+import latin
+
+def handler(event, context):
+    try:
+        latin.fails(1)
+    except ZeroDivisionError as error:
+        where = [(frame.filename, frame.lineno, frame.line) for frame in traceback.extract_tb(error.__traceback__)[1:]]
+    return {"doc": latin.__doc__, "name": latin.NAME, "annotations": latin.fails.__annotations__, "where": where,
+            "profile": sys.getprofile(), "writes": not sys.dont_write_bytecode, "filters": [f[0] for f in sys.modules["warnings"].filters]}
+"""
+
+
+def test_modules_are_what_python_makes_of_them(platform):
+    """They are compiled in a way of the runtime's own, which must not show."""
+    client = platform.boto3("lambda")
+    name = f"cold-{uuid.uuid4().hex[:8]}"
+    with_warnings = COMPILED.replace("import sys", "import sys, warnings")
+    client.create_function(
+        FunctionName=name, Runtime=python_runtime(), Role=ROLE, Handler="index.handler",
+        Code={"ZipFile": zipped(**{"index.py": with_warnings, "latin.py": LATIN.encode("latin-1")})})
+    answer = client.invoke(FunctionName=name)
+    value = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, value
+    assert (value["doc"], value["name"], value["annotations"]) == ("What it says of itself.", "café", {"value": "Undefined"})
+    assert value["where"] == [["/var/task/latin.py", 8, "return (lambda: 1 // 0)()"]] * 2
+    assert value["profile"] is None and value["writes"] and "error" not in value["filters"]
+    logs = platform.boto3("logs")
+    def warned():
+        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        return [event["message"] for event in events if "SyntaxWarning" in event["message"]]
+    assert wait_for("the warning", warned)[0].startswith("/var/task/latin.py:5: SyntaxWarning")
+    client.delete_function(FunctionName=name)
