@@ -171,7 +171,9 @@ def test_an_extension_lives_with_its_function(platform, extended, awslambda, log
     # The answer is there while the extension still works on it, so the invocation is not over.
     id = answer["ResponseMetadata"]["RequestId"]
     assert not any(line.startswith(f"REPORT RequestId: {id}") for line in logs("ext-life"))
-    lines = wait_for("the end of the instance", lambda: (lines := logs("ext-life")) and "second: spindown" in lines and lines)
+    # Both are told of the end; which of them says so first is up to them.
+    over = lambda lines: "second: spindown" in lines and len(events_of(lines, "agent")) == 2
+    lines = wait_for("the end of the instance", lambda: over(lines := logs("ext-life")) and lines)
     in_order(lines, "agent: registered", "bootstrap: starts", "EXTENSION\tName: agent\tState: Ready\tEvents: [INVOKE,SHUTDOWN]",
              "EXTENSION\tName: second\tState: Ready\tEvents: [SHUTDOWN]", f"START RequestId: {id}", "agent: worked",
              f"END RequestId: {id}", f"REPORT RequestId: {id}", "bootstrap: SIGTERM", "agent: event")
