@@ -18,6 +18,13 @@ PACES = {"runtime": 0.7, "container": 6, "supervisor": 12, "parked": 8, "spawner
 CRASHES = 0.6
 # What the platform may grow by while nothing but calls, changes and kills of others happen.
 GROWTH_MB = 40
+# How often memory is noted, in seconds, and what it may still grow by in a minute of the second half of a calm part that is long
+# enough to say: what is kept for a while (changes that watches may ask for: 5 to 10 minutes) has come to its bound by then.
+NOTED = 15
+GROWTH_MB_MINUTE = 1.0
+CALM_MIN = 1200
+# Threads at rest: workers, writers of the stores and logs, and blocking ones that have not ended yet.
+THREADS_MAX = 40
 # Seconds an instance stays warm: instances come and go all the time.
 KEEP_WARM = 2
 
@@ -35,8 +42,9 @@ def storm(seconds, seed=None):
         shutil.rmtree(tools)
         load = Load(storm)
         load.prepare(TOOLS)
+        before = traces.held(platform.data)
         through(storm, load, seconds)
-        settled(storm, load)
+        settled(storm, load, before)
     finally:
         storm.over.set()
         log = pathlib.Path(platform.data) / "dory.log"
@@ -68,19 +76,51 @@ def through(storm, load, seconds):
         if kind == "platform" and time.monotonic() > began + seconds * CRASHES:
             due[kind] = began + 2 * seconds
             # What is needed once is there now.
-            calm = calm or traces.size(storm.platform.pid)
+            calm = calm or Notes(storm.platform.pid)
             continue
         storm.kill(kind)
         storm.traces.look()
+        if calm:
+            calm.note()
     storm.over.set()
     [thread.join() for thread in threads]
-    grown = traces.size(storm.platform.pid)
-    print("size", calm, "->", grown, flush=True)
-    if calm and grown["mb"] > calm["mb"] * 1.5 + GROWTH_MB:
-        storm.fault(f"memory grew from {calm} to {grown}")
+    if calm:
+        storm.faults += calm.faults()
 
 
-def settled(storm, load):
+class Notes:
+    """What the platform's process held, from time to time."""
+
+    def __init__(self, pid):
+        self.pid, self.began, self.sizes = pid, time.monotonic(), []
+        self.note()
+
+    def note(self):
+        at = time.monotonic() - self.began
+        if not self.sizes or at >= self.sizes[-1][0] + NOTED:
+            self.sizes.append((at, traces.size(self.pid)))
+            print(f"size after {at:.0f} s: {self.sizes[-1][1]}", flush=True)
+
+    def faults(self):
+        """Whether it grew by more than it may."""
+        self.sizes.append((time.monotonic() - self.began, traces.size(self.pid)))
+        (_, first), (seconds, last) = self.sizes[0], self.sizes[-1]
+        print(f"size {first} -> {last} in {seconds:.0f} s", flush=True)
+        if last["mb"] > first["mb"] * 1.5 + GROWTH_MB:
+            yield f"memory grew from {first} to {last}"
+        rate = self.growth(seconds / 2)
+        if seconds >= CALM_MIN and rate > GROWTH_MB_MINUTE:
+            yield f"memory grows by {rate:.2f} MB a minute: {[size['anon'] for _, size in self.sizes]}"
+
+    def growth(self, since):
+        """Megabytes a minute from then on, by least squares: what comes and goes by itself is left out."""
+        points = [(at / 60, size["anon"]) for at, size in self.sizes if at >= since]
+        middle = [sum(column) / len(points) for column in zip(*points)]
+        spread = sum((at - middle[0]) ** 2 for at, _ in points)
+        return sum((at - middle[0]) * (mb - middle[1]) for at, mb in points) / spread if spread else 0.0
+
+
+def settled(storm, load, before):
     """The calm after it."""
     load.settle()
     pid = storm.platform.pid
@@ -88,11 +128,18 @@ def settled(storm, load):
     instances = lambda: next(line for line in metrics().splitlines() if line.startswith("dory_function_instances ")).split()[1]
     wait_for("idle instances to end", lambda: instances() == "0", KEEP_WARM + 60)
     wait_for("their processes to end", lambda: not storm.victims("runtime") or instances() == "0", 10)
-    held = traces.size(pid)
-    print("at rest", held, flush=True)
+    rest = traces.size(pid)
+    print("at rest", rest, flush=True)
     # Listeners, pools, databases, watches and a few kept connections; an instance that was forgotten holds five or so.
-    if held["fds"] > 200:
-        storm.fault(f"descriptors are held at rest: {held}")
+    if rest["fds"] > 200:
+        storm.fault(f"descriptors are held at rest: {rest}")
+    # A pool of threads that block ends them after ten idle seconds; a task that hangs in one holds it for ever.
+    try:
+        wait_for("threads to end", lambda: traces.size(pid)["threads"] <= THREADS_MAX, 60)
+    except AssertionError:
+        storm.fault(f"threads are held at rest: {traces.size(pid)}")
+    after = traces.held(storm.platform.data)
+    print(f"held before {before}\nheld after {after}", flush=True)
 
 
 def main(seconds="600", seed=None):

@@ -1,5 +1,6 @@
 """What a platform leaves on its host: processes, namespaces, control groups, mounts, links, nftables, files."""
 
+import collections
 import hashlib
 import os
 import pathlib
@@ -85,7 +86,22 @@ class Traces:
 
 
 def size(pid):
-    """What the platform's own process holds: resident megabytes, descriptors, threads."""
+    """What the platform's own process holds: megabytes, resident and its own alone, descriptors, threads."""
     status = pathlib.Path(f"/proc/{pid}/status").read_text()
     field = lambda name: int(status.split(f"{name}:")[1].split()[0])
-    return {"mb": field("VmRSS") / 1024, "fds": len(os.listdir(f"/proc/{pid}/fd")), "threads": field("Threads")}
+    return {"mb": round(field("VmRSS") / 1024, 1), "anon": round(field("RssAnon") / 1024, 1),
+            "fds": len(os.listdir(f"/proc/{pid}/fd")), "threads": field("Threads")}
+
+
+def held(data):
+    """What a running platform holds on its host: control groups, mounts, links, and files by the folder of its data."""
+    name = f"dory-{owner(data)}"
+    groups = {str(path.relative_to("/sys/fs/cgroup")) for depth in ("*", "*/*") for top in pathlib.Path("/sys/fs/cgroup").glob(depth)
+              if top.name == name for path in top.rglob("*") if path.is_dir()}
+    mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if str(data) in line]
+    links = [line for line in run("ip", "-o", "link") if f"alias dory {owner(data)}" in line]
+    files = collections.Counter()
+    for folder, _, names in os.walk(data):
+        files[pathlib.Path(folder).relative_to(data).parts[:1]] += len(names)
+    return {"cgroups": len(groups), "mounts": len(mounts), "links": len(links),
+            "files": {"/".join(folder) or ".": count for folder, count in sorted(files.items())}}

@@ -7,6 +7,9 @@ use store::Store;
 /// A writer of Prometheus text for another room's metrics, called at every scrape.
 pub type MetricsText = Arc<dyn Fn(&mut String) + Send + Sync>;
 
+/// What is called when a burst of changes is over, and again when what was remembered of it is gone.
+pub type Settled = Arc<dyn Fn() + Send + Sync>;
+
 /// The settings of an [`ApiServer`](crate::ApiServer).
 #[derive(Clone)]
 pub struct Config {
@@ -28,6 +31,8 @@ pub struct Config {
     pub advertise: Option<SocketAddr>,
     /// Metrics of other rooms, appended to `/metrics`.
     pub metrics: Vec<MetricsText>,
+    /// Told on a thread that may block: the time to give memory back.
+    pub settled: Settled,
 }
 
 impl Config {
@@ -43,6 +48,7 @@ impl Config {
             node_port_range: 30000..=32767,
             advertise: None,
             metrics: Vec::new(),
+            settled: Arc::new(|| {}),
         }
     }
 }

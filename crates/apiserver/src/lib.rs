@@ -40,7 +40,7 @@ mod usage;
 mod verb;
 
 pub use answer::{Body, BoxError, full};
-pub use config::{Config, MetricsText};
+pub use config::{Config, MetricsText, Settled};
 pub use identity::{
     Identity, PeerCertificate, SYSTEM_ANONYMOUS, SYSTEM_AUTHENTICATED, SYSTEM_MASTERS, SYSTEM_UNAUTHENTICATED,
 };

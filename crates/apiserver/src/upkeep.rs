@@ -16,11 +16,18 @@ const EVENT_SLACK: Duration = Duration::from_secs(60);
 /// How long the store remembers what was; upstream's interval of compaction.
 const HISTORY: Duration = Duration::from_secs(300);
 
+/// Changes that make a burst: some megabytes of objects that have come or gone.
+const BURST: u64 = 1000;
+/// How often it is looked whether a burst is over: when fewer changes than [`TRICKLE`] came meanwhile.
+const QUIET: Duration = Duration::from_secs(3);
+const TRICKLE: u64 = 100;
+
 /// Starts the chores; they end when the set is dropped.
 pub(crate) fn start(api: &Arc<Api>) -> JoinSet<()> {
     let mut chores = JoinSet::new();
     chores.spawn(end_events(Arc::downgrade(api), EVENT_LIFE, EVENT_SLACK));
     chores.spawn(end_history(Arc::downgrade(api), HISTORY));
+    chores.spawn(end_bursts(Arc::downgrade(api), BURST, QUIET));
     chores
 }
 
@@ -59,6 +66,7 @@ async fn remove_expired(api: &Api, life: Duration, slack: Duration) {
 
 async fn end_history(api: Weak<Api>, keep: Duration) {
     let Some(mut revisions) = api.upgrade().map(|api| api.cache.subscribe()) else { return };
+    let mut ended = 0;
     while revisions.changed().await.is_ok() {
         let revision = *revisions.borrow_and_update();
         tokio::time::sleep(keep).await;
@@ -67,6 +75,35 @@ async fn end_history(api: Weak<Api>, keep: Duration) {
             tracing::warn!(%error, revision, "the store's history could not be compacted");
         }
         api.cache.forget_old();
+        if revision >= ended + BURST {
+            settle(&api).await;
+        }
+        ended = revision;
+    }
+}
+
+/// Tells when many changes have come and no more do.
+async fn end_bursts(api: Weak<Api>, burst: u64, quiet: Duration) {
+    let Some(mut revisions) = api.upgrade().map(|api| api.cache.subscribe()) else { return };
+    let mut told = *revisions.borrow_and_update();
+    while revisions.wait_for(|now| *now >= told + burst).await.is_ok() {
+        loop {
+            let before = *revisions.borrow();
+            tokio::time::sleep(quiet).await;
+            told = *revisions.borrow();
+            if told < before + TRICKLE {
+                break;
+            }
+        }
+        let Some(api) = api.upgrade() else { return };
+        settle(&api).await;
+    }
+}
+
+async fn settle(api: &Api) {
+    let settled = api.config.settled.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || settled()).await {
+        tracing::error!(%error, "what follows a burst of changes failed");
     }
 }
 
@@ -106,6 +143,29 @@ mod tests {
             .expect("in time")
             .expect("the server runs");
         assert_eq!(server.api().cache.resource("", "configmaps").all("default").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_burst_is_told_once() {
+        let random = ring::rand::SystemRandom::new();
+        let key = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).expect("a key");
+        let mut config = Config::new(store::memory(), key.as_ref().to_vec(), "CA".to_owned());
+        let (told, mut calls) = tokio::sync::mpsc::unbounded_channel();
+        config.settled = Arc::new(move || told.send(()).expect("the test listens"));
+        let server = ApiServer::start(config).await.expect("the server starts");
+        let mut chores = JoinSet::new();
+        chores.spawn(end_bursts(Arc::downgrade(server.api()), 20, Duration::from_millis(50)));
+        for count in 0..15 {
+            post(&server, "configmaps", &format!(r#"{{"metadata":{{"name":"m{count}"}}}}"#)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(calls.try_recv().is_err(), "a few changes are no burst");
+        for count in 15..40 {
+            post(&server, "configmaps", &format!(r#"{{"metadata":{{"name":"m{count}"}}}}"#)).await;
+        }
+        tokio::time::timeout(Duration::from_secs(10), calls.recv()).await.expect("in time").expect("a call");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(calls.try_recv().is_err(), "told once");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 //!   launch ─┬─ fork      clone, setns, unshare             (single-threaded processes only:
 //!           ├─ rootfs    mounts, /dev, pivot_root           the supervisor and the spawner
 //!           └─ confine   ids, capabilities, seccomp, exec   of `sandbox`)
+//!   heap       the process's own memory                 (any process)
 //!   graft      mounts for a container that runs already    (single-threaded processes only)
 //! ```
 //!
@@ -20,6 +21,7 @@ mod confine;
 pub mod fork;
 pub mod frame;
 pub mod graft;
+pub mod heap;
 pub mod image;
 pub mod launch;
 pub mod mount;

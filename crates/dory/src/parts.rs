@@ -138,6 +138,7 @@ pub async fn api(
     config.service_cidr = network.service_cidr();
     config.advertise = Some(SocketAddr::from((network.gateway(), endpoints.api_port)));
     let late = late.clone();
+    config.settled = Arc::new(sandbox::give_back);
     config.metrics.push(Arc::new(move |text| late.metrics(text)));
     Ok(ApiServer::start(config).await?)
 }
