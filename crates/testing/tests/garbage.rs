@@ -134,7 +134,7 @@ async fn a_namespace_of_many_objects_goes_page_by_page() -> Result<()> {
     let maps = house.of::<ConfigMap>();
     // The first page and a later one have an object that stays.
     let map = |n: usize| {
-        let finalizers = if n % 700 == 0 { json!(["example.com/hold"]) } else { json!([]) };
+        let finalizers = if n.is_multiple_of(700) { json!(["example.com/hold"]) } else { json!([]) };
         let metadata = json!({ "name": format!("map-{n:04}"), "finalizers": finalizers });
         json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata })
     };
