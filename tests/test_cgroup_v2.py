@@ -65,8 +65,8 @@ def test_a_pod_that_eats_its_memory(platform):
     platform.apply(eats)
 
     def ended():
-        state = platform.get("pod", "eats")["status"]["containerStatuses"][0]["state"]
-        return state.get("terminated")
+        statuses = platform.get("pod", "eats")["status"].get("containerStatuses", [{"state": {}}])
+        return statuses[0]["state"].get("terminated")
 
     assert wait_for("the end of the pod", ended, 120)["reason"] == "OOMKilled"
     platform.kubectl("delete", "pod", "eats")
