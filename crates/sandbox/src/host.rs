@@ -8,7 +8,7 @@ use crate::instance::Spawner;
 use crate::{Error, Instance, InstanceSpec, Pod, PodSpec};
 use container::cgroup::{Group, Hierarchy, Limits};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// What a [`Host`] needs to know.
 #[derive(Clone)]
@@ -62,7 +62,8 @@ impl Shared {
 pub struct Host {
     shared: Arc<Shared>,
     spawner: tokio::sync::Mutex<Option<Arc<Spawner>>>,
-    pods: Mutex<Vec<Arc<Pod>>>,
+    /// Those that somebody has a handle on: no pod is adopted beside itself.
+    pods: Mutex<Vec<Weak<Pod>>>,
 }
 
 impl Host {
@@ -81,15 +82,22 @@ impl Host {
         &self.shared.settings.images
     }
 
-    fn pods(&self) -> MutexGuard<'_, Vec<Arc<Pod>>> {
-        self.pods.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pods(&self) -> Vec<Arc<Pod>> {
+        let pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn note(&self, new: &[Arc<Pod>]) {
+        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.retain(|pod| pod.strong_count() > 0);
+        pods.extend(new.iter().map(Arc::downgrade));
     }
 
     /// Starts a pod: its network, its namespaces and its supervisor; no container yet.
     pub async fn start_pod(&self, spec: PodSpec) -> Result<Arc<Pod>, Error> {
         check::pod(&spec)?;
         let pod = Pod::start(&self.shared, spec).await?;
-        self.pods().push(pod.clone());
+        self.note(std::slice::from_ref(&pod));
         Ok(pod)
     }
 
@@ -109,7 +117,7 @@ impl Host {
                 }
             }
         }
-        self.pods().extend(adopted.iter().cloned());
+        self.note(&adopted);
         // Networks of pods that no longer exist.
         self.shared.settings.network.sweep().await;
         Ok(adopted)
@@ -152,8 +160,9 @@ impl Host {
             spawner.end().await;
         }
         if remove {
-            self.adopt_pods().await?;
-            let pods: Vec<_> = self.pods().drain(..).collect();
+            // Held here, so that they are among the pods below.
+            let _adopted = self.adopt_pods().await?;
+            let pods = self.pods();
             let removals = pods.iter().map(|pod| pod.remove());
             for result in futures::future::join_all(removals).await {
                 result?;

@@ -71,3 +71,17 @@ async fn what_cannot_start_says_why() {
     assert_eq!(record(&pod, "bad"), None);
     house.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_held_of_a_pod_that_is_gone() {
+    let house = House::open().await;
+    let pod = house.pod("p1").await;
+    let held = std::sync::Arc::downgrade(&pod);
+    pod.remove().await.unwrap();
+    drop(pod);
+    assert!(held.upgrade().is_none(), "a pod holds a socket, its records and its specification");
+    // One that runs on without a handle is found again, and ends with the house.
+    drop(house.pod("p2").await);
+    assert_eq!(house.host().adopt_pods().await.unwrap().len(), 1);
+    house.close().await;
+}
