@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 
 import pytest
@@ -32,6 +33,13 @@ def wait_for(what, condition, seconds=30.0):
         if time.monotonic() > until:
             raise AssertionError(f"after {seconds:.0f} s: {what}")
         time.sleep(0.05)
+
+
+def spoken(process):
+    """The lines that a process prints: a list that grows as they come."""
+    lines = []
+    threading.Thread(target=lambda: lines.extend(iter(process.stdout.readline, "")), daemon=True).start()
+    return lines
 
 
 def pytest_configure(config):

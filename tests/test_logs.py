@@ -3,12 +3,11 @@
 import json
 import re
 import subprocess
-import threading
 import time
 
 import botocore.exceptions
 import pytest
-from conftest import wait_for
+from conftest import spoken, wait_for
 from test_lambda import ROLE, python_runtime, zipped
 
 PRINTS = """
@@ -228,8 +227,7 @@ def test_tail_follows(platform, function):
     follow = subprocess.Popen([*tail, group, "--follow", "--since", "10m", "--format", "short"], text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                               env={**platform.environment, "PYTHONUNBUFFERED": "1"})
-    lines = []
-    threading.Thread(target=lambda: lines.extend(iter(follow.stdout.readline, "")), daemon=True).start()
+    lines = spoken(follow)
     try:
         wait_for("the past", lambda: any("from before" in line for line in lines))
         call("while it follows")

@@ -3,10 +3,9 @@
 import json
 import os
 import subprocess
-import threading
 
 import pytest
-from conftest import ROOT, wait_for
+from conftest import ROOT, spoken, wait_for
 from test_lambda import ROLE, python_runtime, zipped
 
 SAM = ROOT / "target" / "lambda-clients" / "sam" / "bin" / "sam"
@@ -69,8 +68,7 @@ def test_logs(sam, function):
 def test_logs_tail(sam, function):
     function("from before")
     tail = sam("logs", "--cw-log-group", "/aws/lambda/sam-prints", "--tail")
-    lines = []
-    threading.Thread(target=lambda: lines.extend(iter(tail.stdout.readline, "")), daemon=True).start()
+    lines = spoken(tail)
     try:
         wait_for("the past", lambda: any("from before" in line for line in lines))
         function("while it follows")

@@ -123,7 +123,7 @@ impl Embryo {
         }
     }
 
-    /// Reads until the other end closes, which `execve` does, and its end too: what came last before tells which.
+    /// Reads until the other end closes, at `execve` or at its death: whether it said before that it begins tells which.
     fn outcome(&mut self) -> Result<(), StartError> {
         let setup = |what| StartError::setup::<io::Error>(what);
         self.socket.set_read_timeout(Some(START_WAIT)).map_err(setup("waiting"))?;

@@ -207,7 +207,7 @@ async fn starts_from_zero_stays_warm_and_goes_back_to_zero() {
         let again = room.call("hello", "{}").await;
         assert_eq!((&again["pid"], &again["count"]), (&first["pid"], &json!(count)));
     }
-    // Not how many were started: on a loaded machine a first start may have to be tried again.
+    // One that serves, however many starts that took.
     assert_eq!(room.functions.instances(), 1);
     room.until_instances(0).await;
     assert!(room.host.frozen.load(Ordering::Relaxed) > 0, "frozen before it was stopped");
