@@ -1,6 +1,7 @@
 //! A client of the AWS door: a connection pool and what is needed to sign.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -58,6 +59,11 @@ impl Door {
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Arc::new(Door { client, host, region, credentials })
+    }
+
+    /// The same client, of another server.
+    pub(super) fn elsewhere(&self, address: SocketAddr) -> Arc<Door> {
+        Door::at(address.to_string(), self.region.clone(), self.credentials.clone())
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {

@@ -1,5 +1,6 @@
-//! Warm invokes: one client's delay, and what many clients get beside a bare server that
-//! answers the same bytes, and beside one that has the same function processes behind it.
+//! Warm invokes: one client's delay, and what many clients get beside a bare server that answers the same bytes, and
+//! beside one that has the same function processes behind it. All three have the same clients, which send the same signed
+//! requests; the bare ones do not look at them.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -8,12 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use super::door::Door;
@@ -23,7 +23,6 @@ use crate::{load, row};
 const WARM_INVOKES: usize = 2000;
 const CLIENTS: [usize; 2] = [16, 64];
 const MEASURED: Duration = Duration::from_secs(5);
-const EVENT: &[u8] = br#"{"name":"bench"}"#;
 const ANSWER: &[u8] = br#"{"message":"hello from dory","eventBytes":16,"invocation":123456}"#;
 /// Room for the process of the bare server, whose clients are in this one: two threads each, as dory has.
 const SERVER_THREADS: usize = 2;
@@ -40,28 +39,34 @@ pub(super) async fn one_client(door: &Door) -> Result<()> {
 pub(super) async fn many_clients(door: &Arc<Door>, bootstrap: &Path) -> Result<()> {
     let mut rate = 0.0;
     for clients in CLIENTS {
-        let door = door.clone();
-        let measured = load::closed_loop(clients, MEASURED, move |_, _| {
-            let door = door.clone();
-            async move { door.invoke("cold-0").await.map(drop) }
-        });
-        rate = measured.await?;
+        rate = rate_at(door, clients).await?;
         row::at_least(&format!("warm_invokes_{clients}_clients"), rate, "per s", 5000.0);
     }
     let clients = CLIENTS[1];
-    let bare = rate_of(clients, |_| Ok(()), bare_answer).await?;
+    let bare = rate_beside(door, clients, |_| Ok(()), bare_answer).await?;
     row::at_least("bare_hyper_server_64_clients", bare, "per s", 0.0);
     row::at_least("warm_invokes_64_clients_of_bare_server", rate / bare, "x", 0.4);
     let relay = Relay::default();
     let workers = |api| Workers::start(clients, bootstrap, api);
-    let floor = rate_of(clients, workers, move |request| relay.clone().answer(request)).await?;
+    let floor = rate_beside(door, clients, workers, move |request| relay.clone().answer(request)).await?;
     row::at_least("bare_runtime_api_64_clients", floor, "per s", 0.0);
     row::at_least("warm_invokes_64_clients_of_bare_runtime_api", rate / floor, "x", 0.0);
     Ok(())
 }
 
-/// The same requests in number and size to a server that only does this, unsigned. `beside` is there as long.
-async fn rate_of<A, T>(
+/// Invocations per second that these clients get at this door.
+async fn rate_at(door: &Arc<Door>, clients: usize) -> Result<f64> {
+    let door = door.clone();
+    load::closed_loop(clients, MEASURED, move |_, _| {
+        let door = door.clone();
+        async move { door.invoke("cold-0").await.map(drop) }
+    })
+    .await
+}
+
+/// What they get at a server that only does this. `beside` is there as long.
+async fn rate_beside<A, T>(
+    door: &Door,
     clients: usize,
     beside: impl FnOnce(SocketAddr) -> Result<T>,
     answer: impl Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
@@ -76,18 +81,7 @@ where
         tokio::runtime::Builder::new_multi_thread().worker_threads(SERVER_THREADS).enable_all().build()?;
     runtime.spawn(serve(listener, answer));
     let beside = beside(address)?;
-    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-    let rate = load::closed_loop(clients, MEASURED, move |_, _| {
-        let client = client.clone();
-        async move {
-            let request =
-                Request::builder().method(Method::POST).uri(format!("http://{address}/invocations"));
-            let answer = client.request(request.body(Full::new(Bytes::from_static(EVENT)))?).await?;
-            answer.into_body().collect().await?;
-            Ok(())
-        }
-    })
-    .await;
+    let rate = rate_at(&door.elsewhere(address), clients).await;
     drop(beside);
     runtime.shutdown_background();
     rate
