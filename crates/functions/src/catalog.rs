@@ -6,11 +6,10 @@
 use crate::Watched;
 use crate::alias::Alias;
 use crate::concurrency::{Account, Limits, Usage};
-use crate::definition::{Definition, EventInvoke};
+use crate::definition::{Definition, EventInvoke, LATEST};
 use crate::machine::Machine;
 use crate::pace::Growth;
 use crate::pool::{Pool, Provisioned};
-use crate::report::LATEST;
 use client::Key;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

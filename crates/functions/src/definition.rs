@@ -4,13 +4,15 @@
 
 use crate::NAME_ANNOTATION;
 use crate::code::merged_name;
-use crate::logging::Logging;
-use crate::report::LATEST;
 use crate::runtimes::RuntimeVersion;
+use instance::Logging;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The version that is not published.
+pub(crate) const LATEST: &str = "$LATEST";
 
 /// A function: what it is called, what its instances are made of, and how it may be called.
 #[derive(Debug, Clone, PartialEq)]

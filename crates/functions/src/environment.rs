@@ -1,16 +1,12 @@
 //! The environment variables of an instance, as Lambda sets them, and `AWS_ENDPOINT_URL`, by which SDKs find the door
 //! inside. Pure, but for the credentials, which are made here.
 
-use crate::LogFormat;
 use crate::definition::Definition;
-use crate::door::DOOR_PORT;
 use crate::machine::Machine;
 use crate::runtimes::Program;
+use instance::{API_PORT, DOOR_PORT, Format};
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Where the Runtime API listens inside an instance, as on Lambda.
-pub(crate) const API_PORT: u16 = 9001;
 
 /// Variables that a user may not set, because the platform does.
 pub const RESERVED: &[&str] = &[
@@ -82,7 +78,7 @@ pub(crate) fn environment(
     let logging = &definition.revision.logging;
     set("AWS_LAMBDA_LOG_GROUP_NAME", &logging.group(&definition.name));
     set("AWS_LAMBDA_LOG_STREAM_NAME", stream);
-    if logging.format == LogFormat::Json {
+    if logging.format == Format::Json {
         set("AWS_LAMBDA_LOG_FORMAT", "JSON");
         set("AWS_LAMBDA_LOG_LEVEL", logging.application_log_level.as_str());
     } else {

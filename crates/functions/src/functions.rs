@@ -12,27 +12,26 @@ use crate::Sandboxes;
 use crate::catalog::{Catalog, Function};
 use crate::code::{Code, CodeError, Codes};
 use crate::concurrency::{Account, Slot};
+use crate::credentials::Aws;
 use crate::definition::object_name;
 use crate::detached::Detached;
-use crate::door::Aws;
 use crate::events::{EVENT_BYTES_MAX, EventConfig, Events};
 use crate::images::Images;
-use crate::instance::{Answer, Caller, InitFailure, Instance, Metered, Reply, Unstarted, Work};
-use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, PAYLOAD_BYTES_MAX};
-use crate::journal::TAIL_BYTES;
-use crate::logging::{default_group, streams_of};
+use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome};
 use crate::machine::Machine;
 use crate::metering::Metering;
-use crate::pool::Pool;
+use crate::pool::{Pool, Unstarted};
 use crate::preboot::Stock;
-use crate::report::{self, Report, Status};
 use crate::runtimes::{RuntimeError, RuntimeImages, RuntimeVersion, Runtimes};
-use crate::stages::Stage;
 use crate::throttle::{Throttle, ThrottleReason};
 use crate::trace;
 use bytes::Bytes;
 use client::{Key, Objects};
 use futures::stream::BoxStream;
+use instance::{
+    Answer, Caller, InitFailure, Instance, Metered, PAYLOAD_BYTES_MAX, Reply, Stage, TAIL_BYTES, Unserved,
+    Work, default_group, streams_of,
+};
 use jiff::Timestamp;
 use managed::{GroupError, LogQuery, Logs};
 use std::collections::HashMap;
@@ -162,10 +161,10 @@ impl Functions {
         self.machine.stock.close();
         let pools = self.catalog.pools();
         let instances = pools.iter().flat_map(|pool| pool.instances());
-        let extended: Vec<_> = instances.filter(|instance| instance.extensions.any()).collect();
+        let extended: Vec<_> = instances.filter(|instance| instance.is_extended()).collect();
         pools.iter().for_each(|pool| pool.kill());
         // Their shutdown phase is bounded, and all have it at the same time; so is what is left to clean up behind it.
-        let ends = extended.iter().map(|instance| instance.extensions.until_ended());
+        let ends = extended.iter().map(|instance| instance.until_ended());
         drop(tokio::time::timeout(ENDS_WAIT, futures::future::join_all(ends)).await);
         self.machine.logs.flush();
         self.machine.metering.meter.flush();
@@ -457,14 +456,14 @@ async fn hand_in(
     for _ in 0..DISPATCH_TRIES {
         let lease = match function.pool.take().await {
             Ok(lease) => lease,
-            Err(unstarted) => {
-                let tail = invocation.log_tail;
-                if let InitFailure::Throttled(wait) = unstarted.failure {
-                    machine.throttled(function, qualifier.as_deref());
-                    let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
-                    return Err(InvokeError::TooManyRequests(Throttle::new(reason, wait)));
-                }
-                let (reply, run) = failed_to_start(machine, function, &request_id, called, tail, unstarted)?;
+            Err(Unstarted::Throttled(wait)) => {
+                machine.throttled(function, qualifier.as_deref());
+                let reason = ThrottleReason::ConcurrentInvocationLimitExceeded;
+                return Err(InvokeError::TooManyRequests(Throttle::new(reason, wait)));
+            }
+            Err(Unstarted::Failed { failure, log_tail }) => {
+                let before = invocation.log_tail.then_some(log_tail);
+                let (reply, run) = failed_to_start(machine, function, &request_id, called, failure, before)?;
                 machine.ran(function, qualifier.as_deref(), run);
                 return Ok(Err(reply));
             }
@@ -495,49 +494,30 @@ fn outcome(request_id: String, function: &Function, reply: Reply) -> (Outcome, M
     (outcome, reply.run)
 }
 
-/// There is no instance to write this invocation's lines, so they are written here. What the runtime or the platform
-/// has to say about the start is the function's answer; only a failure of the machine is an error of the platform.
+/// There is no instance to write this invocation's lines, so they are written here. `before` is the end of what was logged
+/// during the start, for a caller who wants the end of the log.
 fn failed_to_start(
     machine: &Machine,
     function: &Function,
     request_id: &str,
     called: Instant,
-    log_tail: bool,
-    unstarted: Unstarted,
+    failure: InitFailure,
+    before: Option<Bytes>,
 ) -> Result<(Reply, meter::Run), InvokeError> {
     let definition = &function.definition;
     let logging = &definition.revision.logging;
-    let (payload, lines, error_type) = match unstarted.failure {
-        InitFailure::Machine(reason) => return Err(InvokeError::Start(reason)),
-        InitFailure::Throttled(_) => return Err(InvokeError::Start("it grows too fast".to_owned())),
-        InitFailure::Reported { payload, error_type } => (payload, Vec::new(), error_type),
-        InitFailure::Fault(fault) => (
-            fault.document(request_id),
-            report::fault(logging, request_id, &fault),
-            fault.report_type().to_owned(),
-        ),
-    };
-    let status = if error_type == "Sandbox.Timedout" { Status::Timeout } else { Status::Error(&error_type) };
-    let report = Report {
-        request_id,
-        duration: called.elapsed(),
-        init: None,
-        memory_mb: definition.revision.memory_mb,
-        memory_peak_bytes: 0,
-        status: Some(status),
-    };
-    let mut all = report::start(logging, request_id, &definition.version);
-    all.extend(lines);
-    all.extend(report::end(logging, &report));
+    let (version, memory_mb) = (definition.version.as_str(), definition.revision.memory_mb);
+    let unserved = Unserved { request_id, version, memory_mb, logging, waited: called.elapsed() };
+    let failed = unserved.answer(failure).map_err(InvokeError::Start)?;
     let stream =
         logging.stream(&definition.name, &definition.version, &request_id.replace('-', ""), Timestamp::now());
     let log = machine.logs.of(&definition.namespace, &logging.group(&definition.name));
-    log.append(&stream, all.iter().map(String::as_bytes));
-    let log_tail = log_tail.then(|| {
-        let mut whole = [&unstarted.log_tail[..], all.join("\n").as_bytes(), b"\n"].concat();
+    log.append(&stream, failed.lines.iter().map(String::as_bytes));
+    let log_tail = before.map(|before| {
+        let mut whole = [&before[..], failed.lines.join("\n").as_bytes(), b"\n"].concat();
         whole.drain(..whole.len().saturating_sub(TAIL_BYTES));
         Bytes::from(whole)
     });
-    let run = report.run();
-    Ok((Reply { answer: Answer::failed(payload), log_tail, run: Metered::Now(run) }, run))
+    let reply = Reply { answer: Answer::failed(failed.payload), log_tail, run: Metered::Now(failed.run) };
+    Ok((reply, failed.run))
 }

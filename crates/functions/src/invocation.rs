@@ -4,9 +4,7 @@
 use crate::events::EVENT_BYTES_MAX;
 use crate::throttle::Throttle;
 use bytes::Bytes;
-
-/// The largest request and response of a synchronous invocation: 6 MiB and a little, as AWS enforces it.
-pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
+use instance::{FunctionError, PAYLOAD_BYTES_MAX};
 
 /// One call of a function.
 #[derive(Debug, Clone)]
@@ -55,20 +53,6 @@ pub struct Outcome {
     pub log_tail: Option<Bytes>,
     /// The version that ran: `$LATEST` or a number, also when an alias was called.
     pub executed_version: String,
-}
-
-/// The value of `X-Amz-Function-Error`. Today's runtimes report every failure as `Unhandled`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FunctionError {
-    /// The function threw, exited, hung or answered too much.
-    Unhandled,
-}
-
-impl FunctionError {
-    /// As the header spells it.
-    pub fn as_str(self) -> &'static str {
-        "Unhandled"
-    }
 }
 
 /// Why an invocation was not run at all; each has a counterpart among AWS's errors.

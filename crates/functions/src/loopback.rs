@@ -1,11 +1,11 @@
 //! Instances without sandboxes: plain processes of this user whose Runtime API is a port of the machine's own loopback.
 //! For tests only (feature `loopback`): it isolates nothing and limits nothing.
 
-use crate::door::{Aws, Door};
+use crate::credentials::Aws;
 use crate::events::EventConfig;
 use crate::functions::Config;
-use crate::sandboxes::{Program, Running, Sandbox, Sandboxes, Spec, StartError};
 use futures::future::BoxFuture;
+use instance::{Door, Program, Running, Sandbox, Sandboxes, Spec, StartError};
 use rustix::process::{Pid, Signal, kill_process};
 use sandbox::Exit;
 use std::io;

@@ -1,12 +1,12 @@
 //! What all pools share: where sandboxes come from, code, runtimes, logs, and the platform's own names.
 
 use crate::code::Codes;
-use crate::door::Aws;
+use crate::credentials::Aws;
 use crate::images::Images;
 use crate::metering::Metering;
 use crate::preboot::Stock;
 use crate::runtimes::{RuntimeImages, Runtimes};
-use crate::sandboxes::Sandboxes;
+use instance::{Sandboxes, Terms};
 use managed::Logs;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,16 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
+    /// What holds for all instances.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms {
+            keep_alive: self.keep_alive,
+            rotate_after: self.aws.rotate_after(),
+            stream_brake: self.stream_brake,
+            door: self.aws.door.clone(),
+        }
+    }
+
     /// `arn:aws:lambda:us-east-1:000000000000:function:hello`
     pub(crate) fn function_arn(&self, name: &str) -> String {
         format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account_id)

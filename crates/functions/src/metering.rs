@@ -4,8 +4,8 @@
 use crate::Functions;
 use crate::catalog::Function;
 use crate::concurrency::{Account, Slot};
-use crate::instance::Metered;
 use crate::machine::Machine;
+use instance::Metered;
 use jiff::Timestamp;
 use meter::{Invoked, Meter};
 use std::collections::BTreeMap;

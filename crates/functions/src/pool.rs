@@ -1,6 +1,7 @@
 //! The instances of one revision of one function. Owns who waits, who is idle and how many starts are under way; an
 //! invocation takes an idle instance, or waits for whichever is ready first: one that finishes, or a new one.
 
+mod prepare;
 mod provision;
 mod start;
 
@@ -8,10 +9,10 @@ pub(crate) use provision::Provisioned;
 
 use crate::concurrency::Usage;
 use crate::definition::Definition;
-use crate::instance::{InitFailure, Instance, Unstarted};
 use crate::machine::Machine;
 use crate::pace::Growth;
-use crate::stages::Stage;
+use bytes::Bytes;
+use instance::{InitFailure, Instance, Owner, Stage};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,6 +59,26 @@ struct State {
     closed: bool,
 }
 
+/// Why an invocation got no instance.
+#[derive(Debug, Clone)]
+pub(crate) enum Unstarted {
+    /// It could not be started.
+    Failed {
+        /// Why.
+        failure: InitFailure,
+        /// The end of what was logged meanwhile.
+        log_tail: Bytes,
+    },
+    /// The function grows as fast as it may; there is room for one more after this time.
+    Throttled(Duration),
+}
+
+impl From<InitFailure> for Unstarted {
+    fn from(failure: InitFailure) -> Unstarted {
+        Unstarted::Failed { failure, log_tail: Bytes::new() }
+    }
+}
+
 /// An instance taken out of its pool. It goes back when nobody dispatches to it.
 pub(crate) struct Lease {
     instance: Option<Arc<Instance>>,
@@ -74,7 +95,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(instance) = self.instance.take() {
-            self.pool.offer(instance, false);
+            self.pool.clone().offer(instance, false);
         }
     }
 }
@@ -112,83 +133,9 @@ impl Pool {
         received(handed.await)
     }
 
-    /// An instance asks for an event: it goes to who waits longest, or becomes idle. `first` ends its start.
-    pub(crate) fn offer(self: &Arc<Self>, instance: Arc<Instance>, first: bool) {
-        let mut instance = Some(instance);
-        let mut unwanted = None;
-        {
-            let mut state = self.lock();
-            if let Some(instance) = &instance {
-                state.finishing.remove(&instance.id);
-                if first && instance.is_kept() {
-                    state.keep(instance.id.clone());
-                } else if first {
-                    state.starting = state.starting.saturating_sub(1);
-                    state.last_start = instance.age();
-                }
-            }
-            while let Some(waiting) = state.waiting.pop_front() {
-                if !waiting.is_closed() {
-                    let lease = Lease { instance: instance.take(), pool: self.clone() };
-                    // Should it be lost between the check and here, the lease brings the instance back.
-                    unwanted = waiting.send(Ok(lease)).err();
-                    break;
-                }
-            }
-            match instance.take() {
-                Some(instance) if !state.closed => state.idle.push(instance),
-                Some(instance) => {
-                    drop(state);
-                    instance.stop();
-                }
-                None => {}
-            }
-        }
-        drop(unwanted);
-    }
-
-    /// An instance exists now.
-    pub(crate) fn admit(&self, instance: &Arc<Instance>) {
-        self.lock().live.insert(instance.id.clone(), instance.clone());
-    }
-
-    /// An instance has answered, and will ask for its next event soon.
-    pub(crate) fn note_finished(&self, id: &str) {
-        self.lock().finishing.insert(id.to_owned());
-    }
-
-    /// A first invocation was answered: this is how its time was spent.
-    pub(crate) fn note_cold_start(&self, stages: Vec<Stage>) {
-        self.lock().cold_start = stages;
-    }
-
     /// The stages of the last cold start.
     pub(crate) fn cold_start(&self) -> Vec<Stage> {
         self.lock().cold_start.clone()
-    }
-
-    /// Takes an idle instance out for good; false when it is not idle after all.
-    pub(crate) fn withdraw(&self, id: &str) -> bool {
-        let mut state = self.lock();
-        let before = state.idle.len();
-        state.idle.retain(|instance| instance.id != id);
-        state.idle.len() < before
-    }
-
-    /// An instance has ended, whatever it was doing.
-    pub(crate) fn gone(self: &Arc<Self>, id: &str) {
-        let gone = {
-            let mut state = self.lock();
-            state.idle.retain(|instance| instance.id != id);
-            state.finishing.remove(id);
-            state.kept.remove(id);
-            state.live.remove(id)
-        };
-        if let Some(instance) = gone {
-            self.lost(&instance);
-        }
-        // Who waited for this one needs another.
-        self.start_if_needed();
     }
 
     /// Ends the pool: idle instances stop now, the others after what they are doing.
@@ -229,6 +176,82 @@ impl Pool {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Owner for Pool {
+    /// An instance exists now.
+    fn admit(&self, instance: &Arc<Instance>) {
+        self.lock().live.insert(instance.id.clone(), instance.clone());
+    }
+
+    /// An instance has answered, and will ask for its next event soon.
+    fn note_finished(&self, id: &str) {
+        self.lock().finishing.insert(id.to_owned());
+    }
+
+    /// A first invocation was answered: this is how its time was spent.
+    fn note_cold_start(&self, stages: Vec<Stage>) {
+        self.lock().cold_start = stages;
+    }
+
+    /// An instance asks for an event: it goes to who waits longest, or becomes idle. `first` ends its start.
+    fn offer(self: Arc<Self>, instance: Arc<Instance>, first: bool) {
+        let mut instance = Some(instance);
+        let mut unwanted = None;
+        {
+            let mut state = self.lock();
+            if let Some(instance) = &instance {
+                state.finishing.remove(&instance.id);
+                if first && instance.is_kept() {
+                    state.keep(instance.id.clone());
+                } else if first {
+                    state.starting = state.starting.saturating_sub(1);
+                    state.last_start = instance.age();
+                }
+            }
+            while let Some(waiting) = state.waiting.pop_front() {
+                if !waiting.is_closed() {
+                    let lease = Lease { instance: instance.take(), pool: self.clone() };
+                    // Should it be lost between the check and here, the lease brings the instance back.
+                    unwanted = waiting.send(Ok(lease)).err();
+                    break;
+                }
+            }
+            match instance.take() {
+                Some(instance) if !state.closed => state.idle.push(instance),
+                Some(instance) => {
+                    drop(state);
+                    instance.stop();
+                }
+                None => {}
+            }
+        }
+        drop(unwanted);
+    }
+
+    /// Takes an idle instance out for good; false when it is not idle after all.
+    fn withdraw(&self, id: &str) -> bool {
+        let mut state = self.lock();
+        let before = state.idle.len();
+        state.idle.retain(|instance| instance.id != id);
+        state.idle.len() < before
+    }
+
+    /// An instance has ended, whatever it was doing.
+    fn gone(self: Arc<Self>, id: &str) {
+        let gone = {
+            let mut state = self.lock();
+            state.idle.retain(|instance| instance.id != id);
+            state.finishing.remove(id);
+            state.kept.remove(id);
+            state.live.remove(id)
+        };
+        if let Some(instance) = gone {
+            self.lost(&instance);
+        }
+        // Who waited for this one needs another.
+        self.start_if_needed();
     }
 }
 

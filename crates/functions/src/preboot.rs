@@ -4,7 +4,7 @@
 
 use crate::machine::Machine;
 use crate::runtimes::Program;
-use crate::sandboxes::{Sandbox, Spec};
+use instance::{Sandbox, Spec};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

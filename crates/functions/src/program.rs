@@ -1,6 +1,8 @@
 //! What runs in an instance of a function: the image that the function is, the image that its runtime was given, or the
 //! interpreter of the host.
 
+pub(crate) mod command;
+
 use crate::definition::{ImageConfig, Revision};
 use crate::images::{ImageError, ImageRoot};
 use crate::machine::Machine;

@@ -9,10 +9,11 @@ use anyhow::{Context, Result};
 use super::Breach;
 
 /// Rooms that only the named rooms may see (ARCHITECTURE.md, "Laws").
-const SEEN_ONLY_BY: [(&str, &[&str]); 6] = [
+const SEEN_ONLY_BY: [(&str, &[&str]); 7] = [
     ("apiserver", &["dory", "testing"]),
     ("store", &["apiserver", "managed", "dory", "testing"]),
-    ("sandbox", &["node", "functions", "dory", "testing"]),
+    ("sandbox", &["node", "instance", "functions", "dory", "testing"]),
+    ("instance", &["functions"]),
     ("net", &["sandbox", "node", "dory", "testing"]),
     ("container", &["sandbox"]),
     ("registry", &["sandbox"]),

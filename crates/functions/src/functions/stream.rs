@@ -2,10 +2,10 @@
 
 use super::{Functions, hand_in, outcome};
 use crate::catalog::Function;
-use crate::instance::Caller;
 use crate::invocation::{Invocation, InvokeError};
 use crate::machine::Machine;
-use crate::streaming::{Opened, ResponseBody, StreamedOutcome};
+use crate::streaming::{ResponseBody, StreamedOutcome, completion};
+use instance::{Caller, Opened};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -54,15 +54,15 @@ async fn stream(
             drop(begin.send(Ok(outcome.into())));
         }
         Ok(Opened::Pieces { content_type, chunks, mut end }) => {
-            let (complete, completion) = oneshot::channel();
-            let body = ResponseBody::new(chunks, completion);
+            let (complete, ending) = oneshot::channel();
+            let body = ResponseBody::new(chunks, ending);
             let (request_id, executed_version) =
                 (taken.request_id.clone(), function.definition.version.clone());
             drop(begin.send(Ok(StreamedOutcome { request_id, executed_version, content_type, body })));
             if let Ok(reply) = taken.in_time(&mut end).await {
-                let (completion, run) = reply.into_completion();
+                let (ended, run) = completion(reply);
                 machine.meter(function, taken.qualifier, run, place);
-                drop(complete.send(completion));
+                drop(complete.send(ended));
             }
         }
         Err(_) => drop(begin.send(Err(InvokeError::Start("the instance was stopped".to_owned())))),

@@ -1,9 +1,10 @@
 //! What can be said of a function's web server before it starts.
 
 use super::Functions;
-use crate::web::{self, ADAPTER, MARK, Settings};
+use instance::web;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 impl Functions {
     /// Whether a function with this `spec` asks of AWS's web adapter only what the platform can do in its place; says why
@@ -14,18 +15,14 @@ impl Functions {
         let environment: BTreeMap<String, String> = variables.filter_map(text).collect();
         if let Some(digest) = spec["image"]["digest"].as_str() {
             let root = self.machine.images.known(digest);
-            return root.map_or(Ok(()), |root| web::of_image(&root, &environment).map(drop));
+            return root.map_or(Ok(()), |root| {
+                web::of_image(&root.layers, &root.environment, &environment).map(drop)
+            });
         }
         let layers = spec["layers"].as_array().into_iter().flatten();
-        let layers = layers.filter_map(|layer| self.machine.codes.task(layer["sha256"].as_str()?));
-        let mut named = false;
-        for layer in layers {
-            if layer.join(ADAPTER).is_file() {
-                return Ok(());
-            }
-            named |= layer.join(MARK).is_file();
-        }
+        let layers: Vec<PathBuf> =
+            layers.filter_map(|layer| self.machine.codes.task(layer["sha256"].as_str()?)).collect();
         let own_program = spec["runtime"].as_str().is_some_and(|runtime| runtime.starts_with("provided"));
-        Settings::read(&environment, own_program, named).map(drop)
+        web::of_archive(layers.iter().map(PathBuf::as_path), &environment, own_program).map(drop)
     }
 }

@@ -1,10 +1,8 @@
 //! Instances that are started ahead and kept: as many as are wanted, replaced when one ends, let go when fewer are
 //! wanted. They run events before any other instance does.
 
-use super::{Pool, State};
-use crate::fault::Fault;
-use crate::instance::{InitFailure, Instance, Unstarted};
-use crate::stages::Stopwatch;
+use super::{Pool, State, Unstarted};
+use instance::{Fault, InitFailure, Instance, Owner, Stopwatch};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -145,9 +143,12 @@ impl Pool {
 }
 
 fn reason(unstarted: &Unstarted) -> String {
-    match &unstarted.failure {
+    let failure = match unstarted {
+        Unstarted::Throttled(_) => return "The function grows too fast".to_owned(),
+        Unstarted::Failed { failure, .. } => failure,
+    };
+    match failure {
         InitFailure::Machine(reason) => reason.clone(),
-        InitFailure::Throttled(_) => "The function grows too fast".to_owned(),
         InitFailure::Reported { error_type, .. } => format!("The runtime could not start: {error_type}"),
         InitFailure::Fault(Fault::InitTimeout(limit)) => format!("The runtime was not ready after {limit:?}"),
         InitFailure::Fault(fault) => fault.sentence(),

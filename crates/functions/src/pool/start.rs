@@ -1,12 +1,8 @@
 //! Starting instances: as many at once as invocations wait, as fast as the machine allows; a start that fails is tried
 //! once more, as Lambda does, and then fails the invocation that waits longest.
 
-use super::Pool;
-use crate::extensions::Reason;
-use crate::fault::Fault;
-use crate::instance::{InitFailure, Instance, Unstarted};
-use crate::report::Status;
-use crate::stages::Stopwatch;
+use super::{Pool, Unstarted};
+use instance::{Fault, InitFailure, Stopwatch};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,7 +38,7 @@ impl Pool {
         }
         for (waiting, wait) in refused {
             // One that has gone away needs no reason.
-            drop(waiting.send(Err(InitFailure::Throttled(wait).into())));
+            drop(waiting.send(Err(Unstarted::Throttled(wait))));
         }
     }
 
@@ -56,7 +52,7 @@ impl Pool {
             return self.start_if_needed();
         }
         let mut result = self.try_start(false, watch.clone(), INIT_LIMIT, "init").await;
-        if result.as_ref().is_err_and(|unstarted| may_pass(&unstarted.failure)) {
+        if result.as_ref().is_err_and(may_pass) {
             result = self.try_start(false, watch, self.definition.revision.timeout, "invoke").await;
         }
         drop(permit);
@@ -81,8 +77,7 @@ impl Pool {
         limit: Duration,
         phase: &'static str,
     ) -> Result<(), Unstarted> {
-        let (instance, mut started) =
-            Instance::start(&self.machine, &self.definition, self, kept, phase, watch).await?;
+        let (instance, mut started) = self.bear(kept, phase, watch).await?;
         let result = match tokio::time::timeout(limit, &mut started).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(InitFailure::Machine("the instance was stopped while it started".to_owned())),
@@ -93,28 +88,20 @@ impl Pool {
             }
         };
         let Err(failure) = result else { return Ok(()) };
-        let status = match &failure {
-            InitFailure::Fault(Fault::InitTimeout(_)) => Status::Timeout,
-            InitFailure::Fault(fault) => Status::Error(fault.report_type()),
-            InitFailure::Reported { error_type, .. } => Status::Error(error_type),
-            InitFailure::Machine(_) | InitFailure::Throttled(_) => Status::Error("Sandbox.Failure"),
-        };
-        instance.extensions.ends_for(match &failure {
-            InitFailure::Fault(Fault::InitTimeout(_)) => Reason::Timeout,
-            _ => Reason::Failure,
-        });
-        let log_tail = instance.end_start(status);
-        instance.stop();
-        Err(Unstarted { failure, log_tail })
+        let log_tail = instance.end_start(&failure);
+        Err(Unstarted::Failed { failure, log_tail })
     }
 }
 
 /// Whether another try may go better: not when the program cannot be run at all.
-fn may_pass(failure: &InitFailure) -> bool {
-    match failure {
-        InitFailure::Reported { .. } => true,
-        InitFailure::Fault(Fault::Extension { kind, .. }) => *kind != "Extension.LaunchError",
-        InitFailure::Fault(fault) => matches!(fault, Fault::Exit(_) | Fault::InitTimeout(_)),
-        InitFailure::Machine(_) | InitFailure::Throttled(_) => false,
+fn may_pass(unstarted: &Unstarted) -> bool {
+    match unstarted {
+        Unstarted::Throttled(_) => false,
+        Unstarted::Failed { failure, .. } => match failure {
+            InitFailure::Reported { .. } => true,
+            InitFailure::Fault(Fault::Extension { kind, .. }) => *kind != "Extension.LaunchError",
+            InitFailure::Fault(fault) => matches!(fault, Fault::Exit(_) | Fault::InitTimeout(_)),
+            InitFailure::Machine(_) => false,
+        },
     }
 }

@@ -12,7 +12,7 @@ const MAX_ITEMS: std::ops::RangeInclusive<u64> = 1_000..=10_000;
 const TIMEOUT_MS: std::ops::RangeInclusive<u64> = 25..=30_000;
 
 /// Ports that the platform itself listens on inside.
-const OWN_PORTS: [u16; 2] = [crate::environment::API_PORT, crate::door::DOOR_PORT];
+const OWN_PORTS: [u16; 2] = [crate::runtime_api::API_PORT, crate::door::DOOR_PORT];
 
 /// Which of the two APIs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

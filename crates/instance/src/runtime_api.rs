@@ -5,7 +5,6 @@ mod extension;
 mod response;
 
 use crate::instance::{Instance, Refusal, Work};
-use crate::invocation::PAYLOAD_BYTES_MAX;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
@@ -16,6 +15,12 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+
+/// Where it listens inside an instance, as on Lambda.
+pub const API_PORT: u16 = 9001;
+
+/// The largest request and response of a synchronous invocation: 6 MiB and a little, as AWS enforces it.
+pub const PAYLOAD_BYTES_MAX: usize = 6 * 1024 * 1024 + 100;
 
 /// What one call asks for.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,9 +10,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The version that is not published.
-pub(crate) const LATEST: &str = "$LATEST";
-
 /// What one invocation took.
 pub(crate) struct Report<'a> {
     pub(crate) request_id: &'a str,

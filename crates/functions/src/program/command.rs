@@ -2,30 +2,26 @@
 
 use crate::definition::Revision;
 use crate::runtimes::Program;
-use crate::web::{self, ADAPTER, MARK, Settings, WRAPPER};
+use instance::web::{self, Settings, WRAPPER};
 use std::path::Path;
 
 /// The script that managed runtimes are started through.
 const EXEC_WRAPPER: &str = "AWS_LAMBDA_EXEC_WRAPPER";
 
 /// How to speak for the function, should it be a web server. One that brings AWS's adapter in a layer needs nobody.
-pub(super) fn settings(
+pub(crate) fn settings(
     revision: &Revision,
     program: &Program,
     layers: Option<&Path>,
 ) -> Result<Option<Settings>, String> {
-    if layers.is_some_and(|layers| layers.join(ADAPTER).is_file()) {
-        return Ok(None);
+    match (&program.image, &revision.image) {
+        (Some(image), Some(_)) => web::of_image(&image.layers, &image.environment, &revision.environment),
+        _ => web::of_archive(layers, &revision.environment, program.execution_env.is_none()),
     }
-    let (Some(image), Some(_)) = (&program.image, &revision.image) else {
-        let named = layers.is_some_and(|layers| layers.join(MARK).is_file());
-        return Settings::read(&revision.environment, program.execution_env.is_none(), named);
-    };
-    web::of_image(image, &revision.environment)
 }
 
 /// The command line. An image as a function, which has no `task`, says itself what it runs.
-pub(super) fn argv(
+pub(crate) fn argv(
     revision: &Revision,
     program: &Program,
     task: Option<&Path>,

@@ -2,13 +2,16 @@
 //! and the pool (above): starting, idle, busy, finished, gone. Every step is taken under one short lock.
 
 mod answer;
+mod beginning;
 mod extended;
+mod failure;
 mod life;
-mod program;
 mod told;
 mod voice;
 
-pub(crate) use answer::{Answer, Caller, Metered, Reply};
+pub use answer::{Answer, Caller, FunctionError, Metered, Reply};
+pub use beginning::{Beginning, Born, Terms};
+pub use failure::{FailedStart, InitFailure, Unserved};
 pub(crate) use told::Unsubscribed;
 pub(crate) use voice::Voice;
 
@@ -16,7 +19,7 @@ use crate::extensions::{Extensions, Reason};
 use crate::fault::Fault;
 use crate::journal::Journal;
 use crate::logging::Logging;
-use crate::pool::Pool;
+use crate::owner::Owner;
 use crate::report::{self, Report, Status};
 use crate::sandboxes::Sandbox;
 use crate::stages::Stopwatch;
@@ -29,14 +32,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 /// An event on its way into an instance.
-pub(crate) struct Work {
-    pub(crate) request_id: String,
+pub struct Work {
+    /// The id that its lines carry.
+    pub request_id: String,
     /// The function as the caller named it, with the qualifier that was asked for.
-    pub(crate) invoked_arn: String,
-    pub(crate) deadline_ms: i64,
-    pub(crate) payload: Bytes,
-    pub(crate) trace_id: Option<String>,
-    pub(crate) client_context: Option<String>,
+    pub invoked_arn: String,
+    /// When it must be answered, in milliseconds since 1970.
+    pub deadline_ms: i64,
+    /// The event, as JSON.
+    pub payload: Bytes,
+    /// The `X-Amzn-Trace-Id` to pass on.
+    pub trace_id: Option<String>,
+    /// The decoded `X-Amz-Client-Context`.
+    pub client_context: Option<String>,
 }
 
 /// Why a call of the Runtime API was refused.
@@ -48,33 +56,6 @@ pub(crate) enum Refusal {
     State,
     /// The instance is being stopped.
     Stopping,
-}
-
-/// Why an instance never became ready.
-#[derive(Debug, Clone)]
-pub(crate) enum InitFailure {
-    /// The runtime said so, with an error document of its own.
-    Reported { payload: Bytes, error_type: String },
-    /// It ended or took too long.
-    Fault(Fault),
-    /// The machine could not start it.
-    Machine(String),
-    /// The function grows as fast as it may; there is room for one more after this time.
-    Throttled(Duration),
-}
-
-/// A start that failed, for the invocation that waited for it.
-#[derive(Debug, Clone)]
-pub(crate) struct Unstarted {
-    pub(crate) failure: InitFailure,
-    /// The end of what was logged meanwhile.
-    pub(crate) log_tail: Bytes,
-}
-
-impl From<InitFailure> for Unstarted {
-    fn from(failure: InitFailure) -> Unstarted {
-        Unstarted { failure, log_tail: Bytes::new() }
-    }
 }
 
 enum State {
@@ -109,8 +90,10 @@ struct Active {
     tail: bool,
 }
 
-pub(crate) struct Instance {
-    pub(crate) id: String,
+/// A sandbox that serves one invocation at a time.
+pub struct Instance {
+    /// Unique among all instances of this process.
+    pub id: String,
     version: String,
     memory_mb: u32,
     /// How long an invocation may take, what the runtime does between two of them included.
@@ -121,7 +104,7 @@ pub(crate) struct Instance {
     journal: Journal,
     logging: Logging,
     function: String,
-    pool: Weak<Pool>,
+    owner: Weak<dyn Owner>,
     pub(crate) extensions: Extensions,
     telemetry: Arc<Telemetry>,
     /// In which it starts: `init`, or `invoke` when a start failed before and an event waits for this one.
@@ -146,12 +129,12 @@ pub(crate) struct Instance {
 
 impl Instance {
     /// Whether it is one of those that are kept ready.
-    pub(crate) fn is_kept(&self) -> bool {
+    pub fn is_kept(&self) -> bool {
         self.kept.load(Ordering::Acquire)
     }
 
     /// It is kept no more, and ends as all others do.
-    pub(crate) fn release(&self) {
+    pub fn release(&self) {
         self.kept.store(false, Ordering::Release);
         self.changed.notify_one();
     }
@@ -189,8 +172,8 @@ impl Instance {
             *state = State::Idle { next, since: Instant::now(), frozen: false };
             first
         };
-        if let (Some(first), Some(pool)) = (first, self.pool.upgrade()) {
-            pool.offer(self.clone(), first);
+        if let (Some(first), Some(owner)) = (first, self.owner.upgrade()) {
+            owner.offer(self.clone(), first);
         }
         // Under load the minder has a timer running anyway, and an invocation need not wake it.
         if self.unminded.swap(false, Ordering::AcqRel) {
@@ -200,7 +183,7 @@ impl Instance {
     }
 
     /// Hands an event in. Gives it back when the instance cannot take it after all.
-    pub(crate) fn dispatch(&self, work: Work, tail: bool, caller: Caller) -> Result<(), Box<Rejected>> {
+    pub fn dispatch(&self, work: Work, tail: bool, caller: Caller) -> Result<(), Box<Rejected>> {
         let mut state = self.lock();
         let (next, frozen) = match std::mem::replace(&mut *state, State::Finished(Instant::now())) {
             State::Idle { next, frozen, .. } if !next.is_closed() => (next, frozen),
@@ -244,7 +227,7 @@ impl Instance {
     }
 
     /// The invocation took too long: it is answered for, and the instance ends.
-    pub(crate) fn time_out(self: &Arc<Self>, id: &str, after: Duration) {
+    pub fn time_out(self: &Arc<Self>, id: &str, after: Duration) {
         if let Ok(active) = self.take_active(id, State::Gone) {
             self.extensions.ends_for(Reason::Timeout);
             self.finish_with(active, &Fault::Timeout(after));
@@ -258,7 +241,7 @@ impl Instance {
     }
 
     /// Stops the instance; an invocation in work is lost. Pools do this only to idle instances, except at the very end.
-    pub(crate) fn stop(self: &Arc<Self>) {
+    pub fn stop(self: &Arc<Self>) {
         let was = std::mem::replace(&mut *self.lock(), State::Gone);
         self.park(was);
         self.end();
@@ -320,15 +303,15 @@ impl Instance {
 
     fn note_cold_start(&self) {
         let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(mut watch), Some(pool)) = (watch, self.pool.upgrade()) {
+        if let (Some(mut watch), Some(owner)) = (watch, self.owner.upgrade()) {
             watch.mark("first invocation");
-            pool.note_cold_start(watch.stages());
+            owner.note_cold_start(watch.stages());
         }
     }
 
     fn note_finished(&self) {
-        if let Some(pool) = self.pool.upgrade() {
-            pool.note_finished(&self.id);
+        if let Some(owner) = self.owner.upgrade() {
+            owner.note_finished(&self.id);
         }
     }
 
@@ -338,7 +321,9 @@ impl Instance {
 }
 
 /// An event that an instance could not take, and where its answer goes.
-pub(crate) struct Rejected {
-    pub(crate) work: Work,
-    pub(crate) caller: Caller,
+pub struct Rejected {
+    /// The event.
+    pub work: Work,
+    /// Who waits for its answer.
+    pub caller: Caller,
 }

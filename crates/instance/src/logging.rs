@@ -48,7 +48,7 @@ pub struct Logging {
 
 impl Level {
     /// As `AWS_LAMBDA_LOG_LEVEL` spells it.
-    pub(crate) fn as_str(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Level::Trace => "TRACE",
             Level::Debug => "DEBUG",
@@ -79,7 +79,7 @@ impl Logging {
     }
 
     /// The stream of one instance: in a group of its own a function's name goes without saying.
-    pub(crate) fn stream(&self, function: &str, version: &str, instance: &str, born: Timestamp) -> String {
+    pub fn stream(&self, function: &str, version: &str, instance: &str, born: Timestamp) -> String {
         let day = born.strftime("%Y/%m/%d");
         match &self.log_group {
             Some(group) if *group != default_group(function) => {
@@ -110,12 +110,12 @@ impl Logging {
 }
 
 /// `/aws/lambda/NAME`
-pub(crate) fn default_group(function: &str) -> String {
+pub fn default_group(function: &str) -> String {
     format!("/aws/lambda/{function}")
 }
 
 /// Which streams of a group that functions share, `YYYY/MM/DD/NAME[VERSION][ID]`, are this function's.
-pub(crate) fn streams_of(function: String) -> StreamFilter {
+pub fn streams_of(function: String) -> StreamFilter {
     Arc::new(move |stream| {
         let rest = stream.splitn(4, '/').nth(3).unwrap_or_default();
         rest.strip_prefix(function.as_str()).is_some_and(|rest| rest.starts_with('['))

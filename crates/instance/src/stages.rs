@@ -14,25 +14,26 @@ pub struct Stage {
 
 /// A clock with one hand: each mark ends a stage.
 #[derive(Debug, Clone)]
-pub(crate) struct Stopwatch {
+pub struct Stopwatch {
     last: Instant,
     stages: Vec<Stage>,
 }
 
 impl Stopwatch {
-    pub(crate) fn since(start: Instant) -> Stopwatch {
+    /// Starts at this moment.
+    pub fn since(start: Instant) -> Stopwatch {
         Stopwatch { last: start, stages: Vec::new() }
     }
 
     /// What has passed since the last mark was this.
-    pub(crate) fn mark(&mut self, name: &'static str) {
+    pub fn mark(&mut self, name: &'static str) {
         let now = Instant::now();
         self.stages.push(Stage { name, took: now - self.last });
         self.last = now;
     }
 
     /// What has passed since the last mark was these, in this order, and `rest` what they leave over.
-    pub(crate) fn mark_parts(&mut self, parts: Vec<(&'static str, Duration)>, rest: &'static str) {
+    pub fn mark_parts(&mut self, parts: Vec<(&'static str, Duration)>, rest: &'static str) {
         let known: Duration = parts.iter().map(|(_, took)| *took).sum();
         self.stages.extend(parts.into_iter().map(|(name, took)| Stage { name, took }));
         let now = Instant::now();

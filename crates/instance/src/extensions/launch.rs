@@ -27,14 +27,14 @@ const RUNTIME_ONLY: [&str; 7] = [
 const LAST_OUTPUT: Duration = Duration::from_secs(1);
 
 /// What to start in a sandbox that has no command of its own.
-pub(crate) struct Launch {
+pub struct Launch {
     /// File names in `/opt/extensions`.
     extensions: Vec<String>,
     runtime: Program,
 }
 
 /// The external extensions that these layers bring, by file name and in their order.
-pub(crate) fn find(layers: &Path) -> Vec<String> {
+pub fn find(layers: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(layers.join("extensions")) else { return Vec::new() };
     let files = entries.flatten().filter(|entry| !entry.path().is_dir());
     let mut names: Vec<String> = files.filter_map(|entry| entry.file_name().into_string().ok()).collect();
@@ -44,7 +44,7 @@ pub(crate) fn find(layers: &Path) -> Vec<String> {
 
 impl Launch {
     /// What to start in place of this, where there are external extensions.
-    pub(crate) fn of(spec: &Spec, external: Vec<String>) -> Option<Launch> {
+    pub fn of(spec: &Spec, external: Vec<String>) -> Option<Launch> {
         let runtime = || Program { argv: spec.argv.clone(), env: spec.env.clone(), cwd: spec.cwd.clone() };
         (!external.is_empty()).then(|| Launch { extensions: external, runtime: runtime() })
     }

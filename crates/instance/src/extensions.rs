@@ -6,13 +6,11 @@ mod launch;
 mod pending;
 mod registry;
 
-pub(crate) use launch::{Launch, find};
+pub use launch::{Launch, find};
 pub(crate) use pending::{Failure, Pending};
 pub(crate) use registry::{Event, Extension, Refused};
 
-use crate::definition::Definition;
 use crate::instance::Work;
-use crate::machine::Machine;
 use crate::sandboxes::Running;
 use registry::Registry;
 use serde_json::{Value, json};
@@ -41,23 +39,16 @@ impl Reason {
     }
 }
 
-/// What a registration answers.
-pub(crate) struct Identity {
-    pub(crate) function: String,
-    pub(crate) version: String,
-    pub(crate) handler: String,
-    pub(crate) account_id: String,
-}
-
-impl Identity {
-    pub(crate) fn of(machine: &Machine, definition: &Definition) -> Identity {
-        Identity {
-            function: definition.name.clone(),
-            version: definition.version.clone(),
-            handler: definition.revision.handler.clone(),
-            account_id: machine.account_id.clone(),
-        }
-    }
+/// Whose instance it is: what a registration answers.
+pub struct Identity {
+    /// The function's name.
+    pub function: String,
+    /// `$LATEST`, or the number of a published version.
+    pub version: String,
+    /// As the function is configured.
+    pub handler: String,
+    /// Whose function it is.
+    pub account_id: String,
 }
 
 pub(crate) struct Extensions {

@@ -1,6 +1,8 @@
 //! The lines are those of Lambda, byte for byte.
 
 use super::*;
+
+const LATEST: &str = "$LATEST";
 use serde::Deserialize;
 
 fn report(init: Option<Duration>, status: Option<Status<'_>>) -> Report<'_> {

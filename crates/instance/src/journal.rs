@@ -14,7 +14,7 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 
 /// How much of an invocation's log `LogType=Tail` returns, as on Lambda.
-pub(crate) const TAIL_BYTES: usize = 4096;
+pub const TAIL_BYTES: usize = 4096;
 
 /// The most that is read at once, so that a function that prints without end cannot hold up its own END line.
 const DRAIN_BYTES_MAX: usize = 1024 * 1024;

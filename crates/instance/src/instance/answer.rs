@@ -2,32 +2,50 @@
 //! the Runtime API straight to the caller; the state machine sees only the beginning and the end.
 
 use super::{Active, Instance, Refusal, State};
-use crate::FunctionError;
 use crate::fault::Fault;
+use crate::pieces::{Opened, Pieces};
 use crate::report::Status;
-use crate::streaming::{Opened, Pieces};
 use bytes::Bytes;
 use std::time::Instant;
 use tokio::sync::oneshot;
 
+/// The value of `X-Amz-Function-Error`. Today's runtimes report every failure as `Unhandled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FunctionError {
+    /// The function threw, exited, hung or answered too much.
+    Unhandled,
+}
+
+impl FunctionError {
+    /// As the header spells it.
+    pub fn as_str(self) -> &'static str {
+        "Unhandled"
+    }
+}
+
 /// What an invocation has to say.
-pub(crate) struct Answer {
-    pub(crate) payload: Bytes,
-    pub(crate) content_type: Option<String>,
+pub struct Answer {
+    /// The answer, or the error document.
+    pub payload: Bytes,
+    /// What the runtime says the payload is.
+    pub content_type: Option<String>,
     /// Set when the payload is an error document.
-    pub(crate) error: Option<FunctionError>,
+    pub error: Option<FunctionError>,
 }
 
 /// What comes back to the invoker.
-pub(crate) struct Reply {
-    pub(crate) answer: Answer,
-    pub(crate) log_tail: Option<Bytes>,
+pub struct Reply {
+    /// Its payload is empty when it has gone to the caller piece by piece.
+    pub answer: Answer,
+    /// The last 4 KB of this invocation's log, where asked for.
+    pub log_tail: Option<Bytes>,
     /// What it took.
-    pub(crate) run: Metered,
+    pub run: Metered,
 }
 
 /// What an invocation took.
-pub(crate) enum Metered {
+pub enum Metered {
+    /// This.
     Now(meter::Run),
     /// Extensions work on; nothing comes when the platform stops before they are done.
     Later(oneshot::Receiver<meter::Run>),
@@ -35,13 +53,13 @@ pub(crate) enum Metered {
 
 impl Answer {
     /// An error document.
-    pub(crate) fn failed(payload: Bytes) -> Answer {
+    pub fn failed(payload: Bytes) -> Answer {
         Answer { payload, content_type: None, error: Some(FunctionError::Unhandled) }
     }
 }
 
 /// Who waits for an invocation, and what for.
-pub(crate) enum Caller {
+pub enum Caller {
     /// For the whole answer at once.
     Whole(oneshot::Sender<Reply>),
     /// For its beginning.

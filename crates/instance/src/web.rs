@@ -13,16 +13,14 @@ mod response;
 mod server;
 mod settings;
 
-pub(crate) use layer::MARK;
-pub use layer::archive as web_adapter_layer;
-pub(crate) use settings::{Settings, WRAPPER};
+pub use layer::archive;
+pub use settings::{Settings, WRAPPER};
 
 use crate::fault::Fault;
-use crate::images::ImageRoot;
 use crate::instance::{Instance, Refusal, Voice, Work};
-use crate::invocation::PAYLOAD_BYTES_MAX;
+use crate::pieces::{Pieces, STREAM_BYTES_MAX};
+use crate::runtime_api::PAYLOAD_BYTES_MAX;
 use crate::sandboxes::Sandbox;
-use crate::streaming::{Pieces, STREAM_BYTES_MAX};
 use bytes::{Bytes, BytesMut};
 use context::Context;
 use http::header::ACCEPT_ENCODING;
@@ -30,15 +28,17 @@ use http::response::Parts;
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use layer::MARK;
 use request::Origin;
 use serde_json::json;
 use server::{Line, Server, Unanswered};
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Where the adapter's own layer brings the adapter: then it is its affair.
-pub(crate) const ADAPTER: &str = "extensions/lambda-adapter";
+const ADAPTER: &str = "extensions/lambda-adapter";
 
 /// How long a start may wait for a server that starts on its own time: a start may take 10 s.
 const ASYNC_INIT: Duration = Duration::from_millis(9_800);
@@ -49,21 +49,40 @@ const TOLD_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5
 /// A connection that breaks mostly means that the process has ended, which says more when it is told within this.
 const EXIT_GRACE: Duration = Duration::from_millis(500);
 
-/// How to speak for an image as a function, whose own `environment` goes before the image's.
-pub(crate) fn of_image(
-    image: &ImageRoot,
+/// How to speak for an image as a function, of these layers, whose own `environment` goes before `of_image`, the image's.
+/// Nothing for one that is no server, or brings AWS's adapter itself.
+pub fn of_image<'a>(
+    layers: impl IntoIterator<Item = &'a PathBuf>,
+    of_image: &[(String, String)],
     environment: &BTreeMap<String, String>,
 ) -> Result<Option<Settings>, String> {
-    if image.layers.iter().any(|layer| layer.join("opt").join(ADAPTER).is_file()) {
+    if layers.into_iter().any(|layer| layer.join("opt").join(ADAPTER).is_file()) {
         return Ok(None);
     }
-    let mut all: BTreeMap<String, String> = image.environment.iter().cloned().collect();
+    let mut all: BTreeMap<String, String> = of_image.iter().cloned().collect();
     all.extend(environment.clone());
     Settings::read(&all, true, false)
 }
 
+/// How to speak for a function in an archive, with these layers as they are unpacked. Nothing for one that is no server,
+/// or brings AWS's adapter itself. `PORT` alone counts only where the program is the function's own.
+pub fn of_archive<'a>(
+    layers: impl IntoIterator<Item = &'a Path>,
+    environment: &BTreeMap<String, String>,
+    own_program: bool,
+) -> Result<Option<Settings>, String> {
+    let mut named = false;
+    for layer in layers {
+        if layer.join(ADAPTER).is_file() {
+            return Ok(None);
+        }
+        named |= layer.join(MARK).is_file();
+    }
+    Settings::read(environment, own_program, named)
+}
+
 /// Speaks for the server of one instance.
-pub(crate) struct Web {
+pub struct Web {
     settings: Settings,
     context: Context,
 }
@@ -78,7 +97,7 @@ enum Waited {
 
 impl Web {
     /// For an instance with this environment.
-    pub(crate) fn new(settings: Settings, environment: &[(String, String)]) -> Web {
+    pub fn new(settings: Settings, environment: &[(String, String)]) -> Web {
         Web { settings, context: Context::of(environment) }
     }
 

@@ -4,8 +4,8 @@
 use super::{accepted, refuse};
 use crate::fault::Fault;
 use crate::instance::Instance;
-use crate::invocation::PAYLOAD_BYTES_MAX;
-use crate::streaming::{Pieces, STREAM_BYTES_MAX};
+use crate::pieces::{Pieces, STREAM_BYTES_MAX};
+use crate::runtime_api::PAYLOAD_BYTES_MAX;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};

@@ -144,8 +144,8 @@ impl Instance {
                 false
             }
         };
-        if let Some(pool) = self.pool.upgrade() {
-            pool.offer(self.clone(), first);
+        if let Some(owner) = self.owner.upgrade() {
+            owner.offer(self.clone(), first);
         }
         self.changed.notify_one();
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Why there is no answer of the function's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// It took longer than it may.
     Timeout(Duration),
     /// Its process ended.
@@ -55,7 +55,7 @@ impl Fault {
     }
 
     /// The sentence without the request id.
-    pub(crate) fn sentence(&self) -> String {
+    pub fn sentence(&self) -> String {
         match self {
             Fault::Timeout(after) | Fault::InitTimeout(after) => {
                 format!("Task timed out after {:.2} seconds", after.as_secs_f64())

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// The wrapper script that the adapter's layer brings, and by which functions on managed runtimes ask for it.
-pub(crate) const WRAPPER: &str = "/opt/bootstrap";
+pub const WRAPPER: &str = "/opt/bootstrap";
 
 const PREFIX: &str = "AWS_LWA_";
 
@@ -54,7 +54,7 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// How to reach a server, and how to speak for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// It is said that this is a server, and not only where one would listen.
     pub(crate) certain: bool,
     pub(crate) host: Ipv4Addr,
