@@ -117,10 +117,30 @@ def test_filter_patterns(client, function):
     assert find('ERROR -"level"') == ["an ERROR in text"]
     assert find('?"quite fine" ?503') == ['{"level": "ERROR", "code": 503}', "quite fine"]
     assert find("error") == []
-    for wrong in ("{ $.a ", "[a, b]", '"open'):
+    assert find("%[Ee]rror|ERR.R%") == ['{"level": "ERROR", "code": 503}', "an ERROR in text"]
+    assert find("{ $.level = %^INF% && $.code = 2* }") == ['{"level": "INFO", "code": 200}']
+    assert find("{ $.missing NOT EXISTS && $.level != %O.$% }") == ['{"level": "INFO", "code": 200}']
+    assert find("[article = %^an?$%, ..., last]") == ["an ERROR in text"]
+    for wrong in ("{ $.a ", "[a, b", '"open', "%(a|b)%", "[a = %x%, b = %y%, c = %z%]", "[..., a, ...]", "x" * 1025):
         with pytest.raises(client.exceptions.InvalidParameterException) as refused:
             find(wrong)
-        assert "Invalid filter pattern" in refused.value.response["Error"]["Message"]
+        said = refused.value.response["Error"]["Message"]
+        assert ("Invalid filter pattern" if len(wrong) < 1024 else "less than or equal to 1024") in said
+
+
+def test_space_delimited_patterns(client, function):
+    call = function()
+    ok = '127.0.0.1 Prod frank [10/Oct/2000:13:25:15 -0700] "GET /index.html HTTP/1.0" 404 1534'
+    server_error = '127.0.0.12 Prod frank [10/Oct/2000:13:25:16 -0700] "POST /api HTTP/1.0" 500 12'
+    call(ok, server_error, "ERROR 12:00:02 Failed to process request", "ERROR")
+    find = lambda pattern: messages(client, call.name, filterPattern=pattern)
+    assert find("[ip, user, ..., status=4*, bytes>1000]") == [ok]
+    assert find("[ip, user, username, timestamp, request, status = 404 || status >= 500, bytes]") == [ok, server_error]
+    assert find(r"[ip=%127\.0\.0\.[1-9]$%, user, username, timestamp, request =*.html*, status_code = 4*, bytes]") == [ok]
+    assert find('[..., request = "POST *", status != 404 && status != 410, bytes]') == [server_error]
+    assert find("[w1=ERROR, w2]") == ["ERROR 12:00:02 Failed to process request"]
+    # What the platform itself logs has its fields between tabs, too.
+    assert len(find('[r = REPORT, label = "RequestId:", id, d = "Duration:", took > 0, unit = ms, ...]')) == 1
 
 
 def test_json_format_and_levels(client, function):
@@ -237,6 +257,10 @@ def test_tail_follows(platform, function):
         follow.wait()
     assert [line.split(" ", 1)[1] for line in lines if "from before" in line] == ["from before\n"]
     assert sum("while it follows" in line for line in lines) == 1
+    for pattern in ("%^while .t f[a-z]+s$%", "[first = while, ..., last = follows]"):
+        once = subprocess.run([*tail, group, "--filter-pattern", pattern], text=True, env=platform.environment,
+                              capture_output=True, timeout=60)
+        assert once.returncode == 0 and len(once.stdout.splitlines()) == 1 and "while it follows" in once.stdout, once
 
 
 def lines_of(client, name):

@@ -14,6 +14,9 @@ const EVENTS_MAX: usize = 10_000;
 const PUT_BYTES_MAX: usize = 1024 * 1024;
 const EVENT_BYTES: usize = 26;
 
+/// The longest filter pattern, in characters.
+const PATTERN_MAX: usize = 1024;
+
 const HOUR_MS: i64 = 3_600_000;
 
 pub(super) async fn filter(door: &Door, input: &Input) -> Answer {
@@ -29,7 +32,14 @@ pub(super) async fn filter(door: &Door, input: &Input) -> Answer {
         (None, Some(prefix)) => Streams::Prefix(prefix.to_owned()),
         (None, None) => Streams::All,
     };
-    let pattern = Pattern::read(input.text("filterPattern")?.unwrap_or_default());
+    let pattern = input.text("filterPattern")?.unwrap_or_default();
+    if pattern.chars().count() > PATTERN_MAX {
+        return Err(Refused::invalid(format!(
+            "1 validation error detected: Value '{pattern}' at 'filterPattern' failed to satisfy constraint: \
+             Member must have length less than or equal to {PATTERN_MAX}"
+        )));
+    }
+    let pattern = Pattern::read(pattern);
     let pattern = pattern.map_err(|why| Refused::invalid(format!("Invalid filter pattern: {why}")))?;
     let start = match input.text("nextToken")? {
         Some(token) => Start::After(position(token)?),

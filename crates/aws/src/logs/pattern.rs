@@ -1,19 +1,29 @@
-//! Filter patterns of CloudWatch Logs: terms, and properties of JSON events ("Filter pattern syntax for metric filters,
-//! subscription filters, filter log events, and Live Tail", CloudWatch Logs user guide). Pure.
+//! Filter patterns of CloudWatch Logs: terms, a regular expression, properties of JSON events, fields of space-delimited ones
+//! ("Filter pattern syntax for metric filters, subscription filters, filter log events, and Live Tail", CloudWatch Logs user
+//! guide). Pure.
 
+mod columns;
+mod condition;
+mod expression;
 mod json;
 
-use json::Condition;
+use columns::Columns;
+use condition::Condition;
+use expression::Expression;
 use serde_json::Value;
 
 /// A pattern, ready to be matched.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(super) enum Pattern {
     /// The empty pattern.
     Everything,
     Terms(Terms),
+    /// `%ERRORS?%`, which stands alone.
+    Expression(Expression),
     /// `{ $.level = "ERROR" }`
-    Json(Condition),
+    Json(Condition<json::Path>),
+    /// `[level, ..., status = 4*]`
+    Columns(Columns),
 }
 
 /// Words that must, may and must not be there. Case matters.
@@ -31,9 +41,11 @@ impl Pattern {
         match text.chars().next() {
             None => Ok(Pattern::Everything),
             Some('{') => json::read(text).map(Pattern::Json),
-            Some('[') => Err("patterns for space-delimited events, [a, b], are not supported by dory; \
-                              use terms or a JSON pattern"
-                .to_owned()),
+            Some('[') => Columns::read(text).map(Pattern::Columns),
+            Some('%') => match expression::expression(&text[1..])? {
+                (expression, "") => Ok(Pattern::Expression(expression)),
+                (_, rest) => Err(format!("a regular expression stands alone, without{rest}")),
+            },
             Some(_) => terms(text).map(Pattern::Terms),
         }
     }
@@ -43,10 +55,13 @@ impl Pattern {
         match self {
             Pattern::Everything => true,
             Pattern::Terms(terms) => terms.match_text(message),
+            Pattern::Expression(expression) => expression.finds(message),
+            Pattern::Columns(columns) => columns.hold(message),
             Pattern::Json(condition) => {
                 // What does not look like an object is not worth parsing.
                 message.trim_start().starts_with('{')
-                    && serde_json::from_str::<Value>(message).is_ok_and(|event| condition.holds(&event))
+                    && serde_json::from_str::<Value>(message)
+                        .is_ok_and(|event| json::holds(condition, &event))
             }
         }
     }
@@ -107,7 +122,7 @@ fn bare_term(text: &str) -> Result<(String, &str), String> {
     let end = text.find(char::is_whitespace).unwrap_or(text.len());
     let (term, rest) = text.split_at(end);
     if term.starts_with('%') {
-        return Err("regular expressions, %…%, are not supported by dory".to_owned());
+        return Err("a regular expression, %…%, stands alone".to_owned());
     }
     let plain = |letter: char| letter.is_alphanumeric() || letter == '_';
     match term.find(|letter| !plain(letter)) {
@@ -149,12 +164,21 @@ mod tests {
     }
 
     #[test]
+    fn an_expression_is_found_anywhere() {
+        assert!(matches("%AUTHORI[SZ]ED%", "401 UNAUTHORIZED"));
+        assert!(matches(" %two words% ", "in two words"));
+        assert!(!matches("%^AUTHORIZED%", "401 UNAUTHORIZED"));
+    }
+
+    #[test]
     fn bad_patterns_say_why() {
         let refuse = |pattern: &str| Pattern::read(pattern).expect_err(pattern);
         assert!(refuse("a-b").contains("double quotes"));
         assert!(refuse("\"open").contains("not closed"));
-        assert!(refuse("%a+%").contains("regular expressions"));
-        assert!(refuse("[a, b]").contains("space-delimited"));
+        assert!(refuse("%a+").contains("not closed"));
+        assert!(refuse("%a!%").contains("not supported"));
+        assert!(refuse("%a% b").contains("stands alone"));
+        assert!(refuse("b %a%").contains("stands alone"));
         assert!(refuse("- a").contains("missing"));
     }
 }

@@ -1,15 +1,17 @@
 //! Patterns for JSON events: `{ ($.level = "ERROR" || $.code >= 500) && $.user.id != "*test" }`. Pure.
 
-use super::quoted_text;
+use super::condition::{Condition, Reader, Test};
 use serde_json::Value;
 
-/// What must hold for an event.
-#[derive(Debug, Clone, PartialEq)]
-pub(in super::super) enum Condition {
-    And(Box<Condition>, Box<Condition>),
-    Or(Box<Condition>, Box<Condition>),
-    Property(Vec<Step>, Test),
-}
+/// What ends a bare value.
+const ENDS: &str = "()&|";
+
+/// The most `*` of one property selector and of one pattern, as on AWS.
+const WILDCARDS_MAX: usize = 1;
+const PATTERN_WILDCARDS_MAX: usize = 3;
+
+/// The way to a property.
+pub(in super::super) type Path = Vec<Step>;
 
 /// One step from a value to one inside it.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,49 +22,26 @@ pub(in super::super) enum Step {
     Any,
 }
 
-#[derive(Debug, Clone, PartialEq)]
-pub(in super::super) enum Test {
-    /// The text, where `*` stands for anything.
-    Text {
-        equal: bool,
-        text: String,
-    },
-    Number {
-        operator: Operator,
-        number: f64,
-    },
-    IsNull,
-    NotExists,
-    Is(bool),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Operator {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-/// As AWS limits the nesting of a pattern, and so that a pattern cannot exhaust the stack.
-const DEPTH_MAX: usize = 32;
-
-impl Condition {
-    pub(super) fn holds(&self, event: &Value) -> bool {
-        match self {
-            Condition::And(a, b) => a.holds(event) && b.holds(event),
-            Condition::Or(a, b) => a.holds(event) || b.holds(event),
-            Condition::Property(path, test) => {
-                let mut found = Vec::new();
-                select(event, path, &mut found);
-                match test {
-                    Test::NotExists => found.is_empty(),
-                    test => found.into_iter().any(|value| test.holds(value)),
-                }
-            }
+/// Whether an event is one that is looked for.
+pub(super) fn holds(condition: &Condition<Path>, event: &Value) -> bool {
+    condition.holds(&|path, test| {
+        let mut found = Vec::new();
+        select(event, path, &mut found);
+        match test {
+            Test::NotExists => found.is_empty(),
+            test => found.into_iter().any(|value| of_value(test, value)),
         }
+    })
+}
+
+/// Comparisons are of strings and numbers alone: arrays and objects match none, and true and false are asked for with IS.
+fn of_value(test: &Test, value: &Value) -> bool {
+    match (test, value) {
+        (Test::IsNull, value) => value.is_null(),
+        (Test::Is(wanted), value) => value.as_bool() == Some(*wanted),
+        (test, Value::String(text)) => test.holds(text),
+        (test, Value::Number(number)) => test.holds(&number.to_string()),
+        _ => false,
     }
 }
 
@@ -85,210 +64,78 @@ fn select<'a>(value: &'a Value, path: &[Step], found: &mut Vec<&'a Value>) {
     }
 }
 
-impl Test {
-    fn holds(&self, value: &Value) -> bool {
-        match self {
-            Test::IsNull => value.is_null(),
-            Test::NotExists => false,
-            Test::Is(wanted) => value.as_bool() == Some(*wanted),
-            Test::Text { equal, text } => match value {
-                Value::String(found) => like(text, found) == *equal,
-                Value::Number(found) => like(text, &found.to_string()) == *equal,
-                Value::Bool(found) => like(text, &found.to_string()) == *equal,
-                _ => false,
-            },
-            Test::Number { operator, number } => {
-                let found = match value {
-                    Value::Number(found) => found.as_f64(),
-                    Value::String(found) => found.parse().ok(),
-                    _ => None,
-                };
-                found.map_or(*operator == Operator::NotEqual && value.is_string(), |found| {
-                    operator.holds(found, *number)
-                })
-            }
-        }
-    }
-}
-
-impl Operator {
-    #[expect(clippy::float_cmp, reason = "equal is what the pattern says")]
-    fn holds(self, found: f64, wanted: f64) -> bool {
-        match self {
-            Operator::Equal => found == wanted,
-            Operator::NotEqual => found != wanted,
-            Operator::Less => found < wanted,
-            Operator::LessOrEqual => found <= wanted,
-            Operator::Greater => found > wanted,
-            Operator::GreaterOrEqual => found >= wanted,
-        }
-    }
-}
-
-/// Whether a text is like a pattern in which `*` stands for anything.
-fn like(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
 /// Reads `{ … }`.
-pub(super) fn read(text: &str) -> Result<Condition, String> {
+pub(super) fn read(text: &str) -> Result<Condition<Path>, String> {
     let inner = text.strip_prefix('{').and_then(|text| text.trim_end().strip_suffix('}'));
     let inner = inner.ok_or("a JSON pattern ends with }")?;
-    let mut reader = Reader { rest: inner, depth: 0 };
-    let condition = reader.any_of()?;
-    match reader.peek() {
-        None => Ok(condition),
-        Some(_) => Err(format!("what follows is not understood: {}", reader.rest)),
+    let mut reader = Reader::new(inner);
+    let condition = reader.any_of(&|reader| Ok((path(reader)?, test(reader)?)))?;
+    if reader.peek().is_some() {
+        return Err(format!("what follows is not understood: {}", reader.rest));
+    }
+    match wildcards(&condition) <= PATTERN_WILDCARDS_MAX {
+        true => Ok(condition),
+        false => Err(format!("a pattern has at most {PATTERN_WILDCARDS_MAX} wildcard selectors")),
     }
 }
 
-struct Reader<'a> {
-    rest: &'a str,
-    depth: usize,
+fn wildcards(condition: &Condition<Path>) -> usize {
+    match condition {
+        Condition::And(a, b) | Condition::Or(a, b) => wildcards(a) + wildcards(b),
+        Condition::Of(path, _) => path.iter().filter(|step| **step == Step::Any).count(),
+    }
 }
 
-impl Reader<'_> {
-    fn peek(&mut self) -> Option<char> {
-        self.rest = self.rest.trim_start();
-        self.rest.chars().next()
+/// `$.user.ids[0].*`, `$.["a.b"]`
+fn path(reader: &mut Reader) -> Result<Path, String> {
+    if !reader.eat("$") {
+        return Err(format!("a property begins with $: {}", reader.rest));
     }
+    let mut path = Vec::new();
+    loop {
+        if let Some(rest) = reader.rest.strip_prefix('[').or(reader.rest.strip_prefix(".[")) {
+            let (step, rest) = bracket(rest)?;
+            path.push(step);
+            reader.rest = rest;
+        } else if let Some(rest) = reader.rest.strip_prefix('.') {
+            let plain = |letter: char| letter.is_alphanumeric() || "_-*@".contains(letter);
+            let end = rest.find(|letter| !plain(letter)).unwrap_or(rest.len());
+            let (name, rest) = rest.split_at(end);
+            path.push(match name {
+                "" => return Err("a property has no name".to_owned()),
+                "*" => Step::Any,
+                name if name.contains('*') => {
+                    return Err(format!("a wildcard stands for a whole name, not in {name}"));
+                }
+                name => Step::Member(name.to_owned()),
+            });
+            reader.rest = rest;
+        } else {
+            break;
+        }
+    }
+    if path.is_empty() {
+        return Err("a property is named after $, as in $.level".to_owned());
+    }
+    match path.iter().filter(|step| **step == Step::Any).count() <= WILDCARDS_MAX {
+        true => Ok(path),
+        false => Err("a property selector has at most one wildcard".to_owned()),
+    }
+}
 
-    fn eat(&mut self, word: &str) -> bool {
-        self.peek();
-        match self.rest.strip_prefix(word) {
-            Some(rest) => {
-                self.rest = rest;
-                true
-            }
-            None => false,
+fn test(reader: &mut Reader) -> Result<Test, String> {
+    let words = [
+        ("IS NULL", Test::IsNull),
+        ("IS TRUE", Test::Is(true)),
+        ("IS FALSE", Test::Is(false)),
+        ("NOT EXISTS", Test::NotExists),
+    ];
+    for (word, test) in words {
+        if reader.eat(word) {
+            return Ok(test);
         }
     }
-
-    /// `||` binds less than `&&`.
-    fn any_of(&mut self) -> Result<Condition, String> {
-        let mut left = self.all_of()?;
-        while self.eat("||") {
-            left = Condition::Or(Box::new(left), Box::new(self.all_of()?));
-        }
-        Ok(left)
-    }
-
-    fn all_of(&mut self) -> Result<Condition, String> {
-        let mut left = self.one()?;
-        while self.eat("&&") {
-            left = Condition::And(Box::new(left), Box::new(self.one()?));
-        }
-        Ok(left)
-    }
-
-    fn one(&mut self) -> Result<Condition, String> {
-        if !self.eat("(") {
-            let path = self.path()?;
-            let test = self.test()?;
-            return Ok(Condition::Property(path, test));
-        }
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err("there are too many parentheses".to_owned());
-        }
-        let inner = self.any_of()?;
-        self.depth -= 1;
-        match self.eat(")") {
-            true => Ok(inner),
-            false => Err("a parenthesis is not closed".to_owned()),
-        }
-    }
-
-    /// `$.user.ids[0].*`, `$.["a.b"]`
-    fn path(&mut self) -> Result<Vec<Step>, String> {
-        if !self.eat("$") {
-            return Err(format!("a property begins with $: {}", self.rest));
-        }
-        let mut path = Vec::new();
-        loop {
-            if let Some(rest) = self.rest.strip_prefix('[').or(self.rest.strip_prefix(".[")) {
-                let (step, rest) = bracket(rest)?;
-                path.push(step);
-                self.rest = rest;
-            } else if let Some(rest) = self.rest.strip_prefix('.') {
-                let plain = |letter: char| letter.is_alphanumeric() || "_-*@".contains(letter);
-                let end = rest.find(|letter| !plain(letter)).unwrap_or(rest.len());
-                let (name, rest) = rest.split_at(end);
-                path.push(match name {
-                    "" => return Err("a property has no name".to_owned()),
-                    "*" => Step::Any,
-                    name => Step::Member(name.to_owned()),
-                });
-                self.rest = rest;
-            } else {
-                break;
-            }
-        }
-        if path.is_empty() { Err("a property is named after $, as in $.level".to_owned()) } else { Ok(path) }
-    }
-
-    fn test(&mut self) -> Result<Test, String> {
-        let words = [
-            ("IS NULL", Test::IsNull),
-            ("IS TRUE", Test::Is(true)),
-            ("IS FALSE", Test::Is(false)),
-            ("NOT EXISTS", Test::NotExists),
-        ];
-        for (word, test) in words {
-            if self.eat(word) {
-                return Ok(test);
-            }
-        }
-        // The longer ones first.
-        let operators = [
-            ("!=", Operator::NotEqual),
-            ("<=", Operator::LessOrEqual),
-            (">=", Operator::GreaterOrEqual),
-            ("=", Operator::Equal),
-            ("<", Operator::Less),
-            (">", Operator::Greater),
-        ];
-        let found = operators.into_iter().find(|(sign, _)| self.eat(sign));
-        let (sign, operator) =
-            found.ok_or_else(|| format!("an operator is missing before: {}", self.rest))?;
-        self.peek();
-        let (text, quoted) = self.value()?;
-        if !quoted && let Some(number) = text.parse().ok().filter(|number: &f64| number.is_finite()) {
-            return Ok(Test::Number { operator, number });
-        }
-        match operator {
-            Operator::Equal | Operator::NotEqual => {
-                Ok(Test::Text { equal: operator == Operator::Equal, text })
-            }
-            _ => Err(format!("{sign} compares with a number, not with {text}")),
-        }
-    }
-
-    fn value(&mut self) -> Result<(String, bool), String> {
-        if let Some(quoted) = self.rest.strip_prefix('"') {
-            let (text, rest) = quoted_text(quoted)?;
-            self.rest = rest;
-            return Ok((text, true));
-        }
-        let end = self.rest.find(|letter: char| letter.is_whitespace() || "()&|".contains(letter));
-        let (text, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
-        if text.starts_with('%') {
-            return Err("regular expressions, %…%, are not supported by dory".to_owned());
-        }
-        self.rest = rest;
-        if text.is_empty() { Err("a value is missing".to_owned()) } else { Ok((text.to_owned(), false)) }
-    }
+    reader.comparison(ENDS)
 }
 
 /// What is in brackets: an index, `*`, or a quoted name.
@@ -313,11 +160,12 @@ mod tests {
     use super::*;
 
     const EVENT: &str = r#"{"level": "ERROR", "code": 503, "user": {"id": 7, "tags": ["a", "b"], "a.b": null},
-        "ok": false, "ip": "10.0.0.8", "time": "12.5", "items": [{"n": 1}, {"n": 2}]}"#;
+        "ok": false, "ip": "10.0.0.8", "time": "12.5", "items": [{"n": 1}, {"n": 2}],
+        "grid": [[0], [-1]]}"#;
 
     fn holds(pattern: &str) -> bool {
         let event = serde_json::from_str(EVENT).expect("JSON");
-        read(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}")).holds(&event)
+        super::holds(&read(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}")), &event)
     }
 
     #[test]
@@ -337,6 +185,17 @@ mod tests {
             "{ $.user.[\"a.b\"] IS NULL }",
             "{ $.missing NOT EXISTS }",
             "{ $.time > 12 }",
+            "{ $.level = %^ERR% }",
+            "{ $.level != %^WARN% }",
+            "{ $.user.tags[*] = %[bc]% }",
+            "{ $.* = %10\\.0\\.0\\.[0-9]{1,3}% }",
+            "{ $.code = %^5% && $.ip = %8$% }",
+            "{ $.code = 5* }",
+            "{ $.code = \"503\" }",
+            "{ $.code = 5.03e+2 }",
+            "{ $['level'] = \"ERROR\" }",
+            "{ $.grid[1][0] = -1 }",
+            "{ $.user.missing NOT EXISTS && $.ok IS FALSE }",
         ] {
             assert!(holds(pattern), "{pattern}");
         }
@@ -350,6 +209,13 @@ mod tests {
             "{ $.level NOT EXISTS }",
             "{ $.code = 1 || $.code = 2 && $.level = \"ERROR\" }",
             "{ $.user.tags[2] = \"b\" }",
+            "{ $.user.tags = \"a\" }",
+            "{ $.user != \"a\" }",
+            "{ $.ok = false }",
+            "{ $.level IS NULL }",
+            "{ $.level = %^RR% }",
+            "{ $.level != %RR% }",
+            "{ $.missing != %x% }",
         ] {
             assert!(!holds(pattern), "{pattern}");
         }
@@ -367,6 +233,17 @@ mod tests {
         assert!(refuse("{ $.a = 1 $.b = 2 }").contains("not understood"));
         assert!(refuse(&format!("{{ {}$.a = 1", "(".repeat(1000))).contains("ends with }"));
         assert!(refuse(&format!("{{ {}$.a = 1 }}", "(".repeat(1000))).contains("too many"));
-        assert!(refuse("{ $.a = %x% }").contains("regular"));
+        assert!(refuse("{ $.a = %x }").contains("not closed"));
+        assert!(refuse("{ $.a = %(x)% }").contains("not supported"));
+        assert!(refuse("{ $.a > %x% }").contains("number"));
+        assert!(refuse("{ $.a = %x% || $.a = %y% || $.a = %z% }").contains("at most 2"));
+        assert!(refuse("{ $.a[*].* = 1 }").contains("one wildcard"));
+        assert!(refuse("{ $.a* = 1 }").contains("whole name"));
+        assert!(refuse("{ $.* = 1 || $.*.a = 1 || $.a[*] = 1 || $.b[*] = 1 }").contains("at most 3"));
+        for wrong in
+            ["{ $.a EXISTS }", "{ $.a IS NOT NULL }", "{ $.a == 1 }", "{ $..a = 1 }", "{ $.a[-1] = 1 }"]
+        {
+            refuse(wrong);
+        }
     }
 }
