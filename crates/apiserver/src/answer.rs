@@ -7,7 +7,6 @@ use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use object::Status;
 use serde_json::Value;
-use std::convert::Infallible;
 
 /// An error of any kind, as bodies and services carry it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -29,10 +28,11 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// A body that comes as it is made.
-pub(crate) fn streamed(stream: impl Stream<Item = Bytes> + Send + 'static) -> Body {
-    let frames = stream.map(|bytes| Ok::<_, Infallible>(Frame::data(bytes)));
-    StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync()
+/// A body that comes as it is made; after an error it breaks off.
+pub(crate) fn streamed<E: Into<BoxError>>(
+    stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+) -> Body {
+    StreamBody::new(stream.map(|bytes| bytes.map(Frame::data).map_err(Into::into))).boxed_unsync()
 }
 
 /// An answer with a body of a known media type.

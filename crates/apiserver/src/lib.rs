@@ -20,6 +20,7 @@ mod config;
 mod discovery;
 mod dispatch;
 mod health;
+mod held;
 mod identity;
 mod impersonate;
 mod media;

@@ -20,6 +20,7 @@ use crate::{
 };
 use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response, request::Parts};
+use http_body::Body as _;
 use object::Status;
 use std::{
     panic::AssertUnwindSafe,
@@ -33,6 +34,10 @@ use tokio::{sync::Semaphore, task::JoinSet};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Requests that are worked on at once, without watches and streams: upstream's sum for reads and writes.
 const IN_FLIGHT_MAX: usize = 600;
+/// Bytes of the bodies of these together: some twenty of the largest. Read as an object a body takes several times as much.
+const BODIES_BYTES_MAX: usize = 64 << 20;
+
+const _: () = assert!(answer::BODY_BYTES_MAX <= BODIES_BYTES_MAX, "the largest body must fit");
 
 /// Why an API server could not start; reads after "failed to start the API server: ".
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +62,7 @@ pub enum StartError {
 pub struct ApiServer {
     api: Arc<Api>,
     in_flight: Semaphore,
+    bodies: Semaphore,
     _chores: JoinSet<()>,
 }
 
@@ -78,7 +84,8 @@ impl ApiServer {
         let api = Arc::new(Api { cache, store, config, tokens, rbac, addresses, turns, metrics });
         bootstrap::run(&api).await?;
         let chores = upkeep::start(&api);
-        Ok(Arc::new(ApiServer { api, in_flight: Semaphore::new(IN_FLIGHT_MAX), _chores: chores }))
+        let (in_flight, bodies) = (Semaphore::new(IN_FLIGHT_MAX), Semaphore::new(BODIES_BYTES_MAX));
+        Ok(Arc::new(ApiServer { api, in_flight, bodies, _chores: chores }))
     }
 
     #[cfg(test)]
@@ -128,6 +135,13 @@ impl ApiServer {
                 1,
             ));
         }
+        let bytes = if inside { 0 } else { body_bytes(&body) };
+        let Ok(_room) = self.bodies.try_acquire_many(bytes) else {
+            return Err(Status::too_many_requests(
+                "the server has too many bytes of requests in flight, please try again later",
+                1,
+            ));
+        };
         let routed = self.route(parts, body, query, attributes, identity);
         tokio::time::timeout(REQUEST_TIMEOUT, routed).await.unwrap_or_else(|_| {
             Err(Status::timeout("the request did not end within the time allowed, 60 seconds"))
@@ -165,6 +179,12 @@ impl ApiServer {
     pub fn service(self: &Arc<Self>, identity: Identity) -> InProcess {
         InProcess { server: self.clone(), identity }
     }
+}
+
+/// What will be read of a body, at most.
+fn body_bytes(body: &Body) -> u32 {
+    let bytes = body.size_hint().upper().unwrap_or(u64::MAX);
+    u32::try_from(bytes).unwrap_or(u32::MAX).min(answer::BODY_BYTES_MAX as u32)
 }
 
 /// Requests that last as long as the client likes.

@@ -5,14 +5,16 @@ use crate::{
     answer::{self, Reply},
     cache::Item,
     call::Call,
+    held::{Held, PIECE_BYTES},
     media::{Media, Shape},
 };
 use bytes::Bytes;
-use http::StatusCode;
+use futures::stream;
+use http::{Response, StatusCode};
 use object::{Kind, Status, table};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use std::{fmt::Write, sync::Arc};
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 struct MetadataOnly<'a> {
@@ -64,17 +66,21 @@ impl ListMeta {
 }
 
 /// A list in the shape asked for.
-pub(crate) fn list(call: &Call, kind: &Kind, items: &[Arc<Item>], meta: &ListMeta) -> Reply {
+pub(crate) fn list(call: &Call, kind: &Kind, items: Vec<Arc<Item>>, meta: &ListMeta) -> Reply {
     let bytes = match call.media.shape {
         Shape::Object => {
+            let bytes: usize = items.iter().map(|item| item.served_len_max()).sum();
+            if bytes > PIECE_BYTES && !call.media.yaml && !call.media.pretty {
+                return Ok(in_pieces(kind, items, meta));
+            }
             let put = |out: &mut Vec<u8>, item: &Item| item.put_served(out);
-            joined(kind.list_kind, kind.api_version, meta, items, put)
+            joined(kind.list_kind, kind.api_version, meta, &items, put)
         }
         Shape::Metadata => {
             let put = |out: &mut Vec<u8>, item: &Item| {
                 out.extend_from_slice(&metadata_only(&item.served()));
             };
-            joined("PartialObjectMetadataList", "meta.k8s.io/v1", meta, items, put)
+            joined("PartialObjectMetadataList", "meta.k8s.io/v1", meta, &items, put)
         }
         Shape::Table => {
             let values: Vec<Value> = items.iter().map(|item| item.value()).collect();
@@ -84,6 +90,38 @@ pub(crate) fn list(call: &Call, kind: &Kind, items: &[Arc<Item>], meta: &ListMet
     send(call.media, StatusCode::OK, bytes)
 }
 
+fn head(list_kind: &str, api_version: &str, meta: &ListMeta) -> String {
+    let metadata = meta.to_json();
+    format!(r#"{{"kind":"{list_kind}","apiVersion":"{api_version}","metadata":{metadata},"items":["#)
+}
+
+/// A long list, made as the client reads it: one that does not read holds no copy of it.
+fn in_pieces(kind: &Kind, items: Vec<Arc<Item>>, meta: &ListMeta) -> Response<answer::Body> {
+    let start = (Some(head(kind.list_kind, kind.api_version, meta)), Some(Held::new(items)));
+    let stream = stream::unfold(start, |(head, held)| async move {
+        let held = held?;
+        let items = match held.take(usize::MAX) {
+            Ok(items) => items,
+            // The list breaks off, which no client takes for its end.
+            Err(gone) => return Some((Err(gone), (None, None))),
+        };
+        let (first, last) = (head.is_some(), items.is_empty());
+        let mut out = head.unwrap_or_default().into_bytes();
+        out.reserve(items.iter().map(|item| item.served_len_max() + 1).sum::<usize>() + 2);
+        for (index, item) in items.iter().enumerate() {
+            if index > 0 || !first {
+                out.push(b',');
+            }
+            item.put_served(&mut out);
+        }
+        if last {
+            out.extend_from_slice(b"]}");
+        }
+        Some((Ok(Bytes::from(out)), (None, (!last).then_some(held))))
+    });
+    answer::typed(StatusCode::OK, "application/json", answer::streamed(stream))
+}
+
 fn joined(
     list_kind: &str,
     api_version: &str,
@@ -91,11 +129,7 @@ fn joined(
     items: &[Arc<Item>],
     put: impl Fn(&mut Vec<u8>, &Item),
 ) -> Bytes {
-    let mut out = String::with_capacity(128);
-    let metadata = meta.to_json();
-    write!(out, r#"{{"kind":"{list_kind}","apiVersion":"{api_version}","metadata":{metadata},"items":["#)
-        .expect("writing into a string cannot fail");
-    let mut out = out.into_bytes();
+    let mut out = head(list_kind, api_version, meta).into_bytes();
     // At once: a list that grows by doubling takes twice its size while it is copied.
     out.reserve(items.iter().map(|item| item.served_len_max() + 1).sum::<usize>() + 2);
     for (index, item) in items.iter().enumerate() {

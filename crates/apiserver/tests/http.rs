@@ -111,10 +111,24 @@ pub async fn watch(server: &ApiServer, text: &str) -> Events {
     request.extensions_mut().insert(admin());
     let response = server.handle(request).await;
     assert_eq!(response.status(), 200);
-    Events { body: response.into_body(), buffer: Vec::new() }
+    Events::of(response.into_body())
 }
 
 impl Events {
+    pub fn of(body: Body) -> Events {
+        Events { body, buffer: Vec::new() }
+    }
+
+    /// How long the pieces of the answer are that there are now.
+    pub async fn pieces(mut self) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        while let Ok(Some(frame)) = tokio::time::timeout(Duration::from_millis(200), self.body.frame()).await
+        {
+            lengths.push(frame.expect("a frame").data_ref().expect("data").len());
+        }
+        lengths
+    }
+
     /// The next event; waits for it.
     pub async fn next(&mut self) -> serde_json::Value {
         loop {

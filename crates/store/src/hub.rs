@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 use crate::index::{Changes, under};
 use crate::{Error, Revision};
 
-/// Revisions that wait for one watcher. Beyond it the watcher is closed: two seconds of the heaviest write load.
+/// Revisions that wait for one watcher. Beyond it the watcher is closed: two seconds of the heaviest write load. There is no
+/// bound of their bytes beside it: the values are the index's and history's own, the API server's one watch is read by a task
+/// that only parses, and every write waits until that has seen it, so that no more wait than there are writes in flight.
 pub(crate) const WATCH_QUEUE_LEN_MAX: usize = 1 << 14;
 
 /// Open watches. Each costs a prefix comparison per change, so this also bounds the time that a write takes.

@@ -95,7 +95,7 @@ pub(crate) async fn collection(api: &Api, call: &Call, target: &Target, body: &B
         let each: Vec<_> = some.iter().map(|item| remove_listed(api, call, target, &options, item)).collect();
         futures::future::try_join_all(each).await?;
     }
-    shape::list(call, target.kind, &items, &meta)
+    shape::list(call, target.kind, items, &meta)
 }
 
 async fn remove_listed(

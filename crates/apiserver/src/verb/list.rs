@@ -53,7 +53,7 @@ pub(crate) async fn list(api: &Api, call: &Call, target: &Target) -> Reply {
     let selector = call.selector(target.kind)?;
     let limit = call.query.number("limit")?.unwrap_or(0) as usize;
     let (items, meta) = select(api, call, target, &selector, limit).await?;
-    shape::list(call, target.kind, &items, &meta)
+    shape::list(call, target.kind, items, &meta)
 }
 
 /// The objects that a list is about.

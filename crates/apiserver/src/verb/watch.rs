@@ -1,11 +1,12 @@
 //! watch: an endless answer of changes, read from the ring of the resource's shelf at the client's own pace. A
-//! client that falls behind the ring gets 410 and lists again; nothing is queued for it.
+//! client that falls behind the ring gets 410 and lists again; nothing is queued for it but one piece.
 
 use crate::{
     answer::{self, Reply},
     api::Api,
     cache::{Cache, Event, Item, Selector, encode},
     call::{Call, Target},
+    held::{Held, PIECE_BYTES},
     media::Shape,
     metrics::OpenWatch,
     shape,
@@ -16,7 +17,7 @@ use futures::{FutureExt, stream};
 use http::StatusCode;
 use object::Status;
 use serde_json::{Value, json};
-use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use store::Revision;
 use tokio::{sync::watch, time::Instant};
 
@@ -25,7 +26,7 @@ use tokio::{sync::watch, time::Instant};
 const LIFE_SECONDS_MIN: u64 = 1800;
 /// How often a watch says which revision it has reached, when that is news.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
-/// Changes that go into one piece of the answer.
+/// Changes that go into one piece of the answer, as long as they are no more than [`PIECE_BYTES`].
 const BATCH: usize = 256;
 
 /// How a watch begins.
@@ -48,7 +49,8 @@ struct Watcher {
     notices: watch::Receiver<Revision>,
     /// Every change up to this revision has been sent.
     cursor: Revision,
-    initial: VecDeque<Arc<Item>>,
+    /// What is there when it begins, and has still to be sent.
+    initial: Option<Arc<Held>>,
     marked: bool,
     bookmarks: bool,
     bookmarked: Revision,
@@ -75,7 +77,7 @@ pub(crate) async fn watch(api: &Api, call: &Call, target: &Target) -> Reply {
         prefix: target.shelf.range(&target.namespace),
         notices: target.shelf.subscribe(),
         cursor: 0,
-        initial: VecDeque::new(),
+        initial: None,
         marked: start == Start::EverythingMarked,
         bookmarks: call.query.flag("allowWatchBookmarks"),
         bookmarked: 0,
@@ -87,7 +89,7 @@ pub(crate) async fn watch(api: &Api, call: &Call, target: &Target) -> Reply {
     watcher.begin(&start);
     let stream = stream::unfold(watcher, |mut watcher| async move {
         match AssertUnwindSafe(watcher.next()).catch_unwind().await {
-            Ok(bytes) => Some((bytes?, watcher)),
+            Ok(bytes) => Some((Ok::<_, Infallible>(bytes?), watcher)),
             Err(_) => {
                 watcher.counted.panicked();
                 None
@@ -133,7 +135,9 @@ impl Watcher {
         let state = self.target.shelf.read();
         self.cursor = self.cache.revision().max(state.revision());
         let wanted = state.under(&self.prefix, None).filter(|item| self.wants(item));
-        self.initial = wanted.cloned().collect();
+        let wanted: Vec<Arc<Item>> = wanted.cloned().collect();
+        drop(state);
+        self.initial = Some(Held::new(wanted));
     }
 
     fn wants(&self, item: &Item) -> bool {
@@ -143,12 +147,15 @@ impl Watcher {
     /// The next piece of the answer; `None` is its end.
     async fn next(&mut self) -> Option<Bytes> {
         let mut out = BytesMut::new();
-        if !self.initial.is_empty() {
-            let count = self.initial.len().min(BATCH);
-            for item in self.initial.drain(..count).collect::<Vec<_>>() {
-                self.write(&mut out, "ADDED", &item, item.revision);
+        if let Some(initial) = self.initial.take() {
+            let Ok(items) = initial.take(BATCH) else { return Some(self.expire()) };
+            if !items.is_empty() {
+                self.initial = Some(initial);
+                for item in items {
+                    self.write(&mut out, "ADDED", &item, item.revision);
+                }
+                return Some(out.freeze());
             }
-            return Some(out.freeze());
         }
         if std::mem::take(&mut self.marked) {
             self.write_bookmark(&mut out, true);
@@ -163,10 +170,16 @@ impl Watcher {
             let reached = self.cache.revision();
             let since = self.target.shelf.read().since(self.cursor, &self.prefix, &self.selector, BATCH);
             let Ok((events, seen)) = since else { return Some(self.expire()) };
-            for event in &events {
-                self.write_event(&mut out, event);
-            }
             self.cursor = if events.len() < BATCH { seen.max(reached) } else { seen };
+            for (index, event) in events.iter().enumerate() {
+                self.write_event(&mut out, event);
+                // What is left is read again from the ring, but a transaction is not cut apart.
+                let next = events.get(index + 1).filter(|next| next.revision != event.revision);
+                if next.is_some() && out.len() >= PIECE_BYTES {
+                    self.cursor = event.revision;
+                    break;
+                }
+            }
             if !out.is_empty() {
                 return Some(out.freeze());
             }

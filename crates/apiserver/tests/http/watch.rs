@@ -164,3 +164,30 @@ async fn what_is_too_old_is_gone() {
     let error = events.next().await;
     assert_eq!((&error["type"], &error["object"]["code"]), (&json!("ERROR"), &json!(410)));
 }
+
+#[tokio::test]
+async fn who_does_not_read_holds_one_piece() {
+    const MIB: usize = 1 << 20;
+    let server = server().await;
+    let from = make(&server, "first", json!({})).await;
+    let from = from["metadata"]["resourceVersion"].as_str().expect("a revision").to_owned();
+    for number in 0..12 {
+        let body = json!({"metadata": {"name": format!("m{number}")}, "data": {"k": "x".repeat(400_000)}});
+        assert_eq!(send(&server, &format!("POST {MAPS}\n\n{body}")).await.code, 201);
+    }
+    for query in [String::new(), format!("&resourceVersion={from}")] {
+        let pieces = watch(&server, &format!("GET {MAPS}?watch=1{query}")).await.pieces().await;
+        assert!(pieces.iter().all(|length| *length < MIB + 500_000), "{pieces:?}");
+        assert!(pieces.iter().sum::<usize>() > 12 * 400_000 && pieces.len() < 9, "{pieces:?}");
+    }
+    // A list comes in pieces, too, and is the same as in one.
+    let mut listed = crate::request(&format!("GET {MAPS}"));
+    listed.extensions_mut().insert(crate::admin());
+    let (_, body) = server.handle(listed).await.into_parts();
+    let pieces = Events::of(body).pieces().await;
+    assert!(pieces.iter().all(|length| *length < MIB + 500_000) && pieces.len() > 4, "{pieces:?}");
+    let list = send(&server, &format!("GET {MAPS}")).await.json();
+    assert_eq!((&list["kind"], list["items"].as_array().map(Vec::len)), (&json!("ConfigMapList"), Some(13)));
+    let pretty = send(&server, &format!("GET {MAPS}?pretty=true")).await;
+    assert_eq!(pretty.json(), list);
+}

@@ -181,21 +181,59 @@ async fn bodies_may_break_off() {
     assert_eq!(server.handle(request).await.status(), 400);
 }
 
+/// A body that says how long it is, or does not, and never comes.
+struct Never(Option<u64>);
+
+impl http_body::Body for Never {
+    type Data = Bytes;
+    type Error = apiserver::BoxError;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, apiserver::BoxError>>> {
+        std::task::Poll::Pending
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.0.map_or_else(http_body::SizeHint::new, http_body::SizeHint::with_exact)
+    }
+}
+
+/// A request that is in flight until it is dropped.
+fn stuck(length: Option<u64>) -> http::Request<apiserver::Body> {
+    use http_body_util::BodyExt;
+    let mut request = request(&format!("POST {MAPS}"));
+    request.extensions_mut().insert(Identity::master("admin"));
+    *request.body_mut() = Never(length).boxed_unsync();
+    request
+}
+
+#[tokio::test]
+async fn bodies_in_flight_are_bounded_by_their_bytes() {
+    use futures::FutureExt;
+    let server = server().await;
+    // 64 MiB: twenty-one of the largest, 3 MiB each; one of unknown length may be one of these.
+    for (length, count) in [(Some(3 << 20), 21), (Some(90 << 20), 21), (None, 21), (Some(1 << 20), 64)] {
+        let mut open: Vec<_> = (0..count).map(|_| Box::pin(server.handle(stuck(length)))).collect();
+        assert!(open.iter_mut().all(|request| request.now_or_never().is_none()));
+        let refused = server.handle(stuck(Some(2 << 20))).await;
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["retry-after"]),
+            (429, &"1".parse().expect("text"))
+        );
+        assert_eq!(send(&server, &format!("GET {MAPS}")).await.code, 200, "without a body there is room");
+        drop(open);
+        assert!(server.handle(stuck(Some(2 << 20))).now_or_never().is_none());
+    }
+}
+
 #[tokio::test]
 async fn too_many_at_once_are_told_to_come_back() {
     use futures::FutureExt;
-    use http_body_util::{BodyExt, StreamBody};
     use tower::ServiceExt;
     let server = server().await;
-    // Requests whose bodies never end are in flight until they are dropped.
-    let stuck = || {
-        let mut request = request(&format!("POST {MAPS}"));
-        request.extensions_mut().insert(Identity::master("admin"));
-        let never = futures::stream::pending::<Result<http_body::Frame<Bytes>, apiserver::BoxError>>();
-        *request.body_mut() = StreamBody::new(never).boxed_unsync();
-        request
-    };
-    let mut open: Vec<_> = (0..600).map(|_| Box::pin(server.handle(stuck()))).collect();
+    let mut open: Vec<_> = (0..600).map(|_| Box::pin(server.handle(stuck(Some(10))))).collect();
     assert!(open.iter_mut().all(|request| request.now_or_never().is_none()));
     let refused = send(&server, &format!("GET {MAPS}")).await;
     assert_eq!((refused.code, &refused.json()["reason"]), (429, &json!("TooManyRequests")));
