@@ -45,7 +45,11 @@ def test_functions_are_billed_as_reported(platform, awslambda):
     table = platform.run("cost").stdout
     assert "billed" in table and "AWS list prices, us-east-1" in table
     awslambda.delete_function(FunctionName="billed")
-    assert function_bill(platform, "billed")["invocations"] == 3, "what was used stays on the bill"
+    gone = wait_for("the bill of a deleted function", lambda: (b := function_bill(platform, "billed"))["deleted"] and b)
+    assert gone["invocations"] == 3 and gone["cost"] == bill["cost"], "what was used stays on the bill"
+    assert gone["costPerMonth"] == gone["alwaysOnPerMonth"] == 0
+    row = next(line for line in platform.run("cost").stdout.splitlines() if line.startswith("billed "))
+    assert row.split()[-3:] == ["-", "-", "-"]
 
 
 def test_a_price_list_of_ones_own(platform, tmp_path):

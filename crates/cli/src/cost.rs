@@ -55,15 +55,16 @@ fn print(bill: &Bill) {
             "CHEAPER",
         ]);
         for one in &bill.functions {
+            let goes_on = |text: String| if one.deleted { "-".to_owned() } else { text };
             let on_demand = one.cost_per_month <= one.always_on_per_month;
             table.row(vec![
                 named(&one.namespace, &one.function),
                 one.invocations.to_string(),
                 format!("{:.3}", one.gb_seconds),
                 dollars(one.cost),
-                dollars(one.cost_per_month),
-                format!("{} ({} x)", dollars(one.always_on_per_month), one.always_on_copies),
-                if on_demand { "on demand" } else { "always on" }.to_owned(),
+                goes_on(dollars(one.cost_per_month)),
+                goes_on(format!("{} ({} x)", dollars(one.always_on_per_month), one.always_on_copies)),
+                goes_on(if on_demand { "on demand" } else { "always on" }.to_owned()),
             ]);
         }
         table.print();

@@ -228,20 +228,20 @@ impl Catalog {
         });
     }
 
-    /// A function was deleted.
-    pub(crate) fn remove(&self, key: &Key) {
+    /// A function was deleted; gives what it was.
+    pub(crate) fn remove(&self, key: &Key) -> Option<Arc<Definition>> {
         let removed = self.change(key, |functions, family| {
             let removed = family.function.take();
             functions.forget_url(key, removed.as_ref());
             family.code_bytes -= removed.as_ref().map_or(0, |removed| removed.definition.code_bytes);
             removed.map(|removed| removed.pool)
         });
-        close(removed);
+        ended(removed)
     }
 
-    /// A version was deleted.
-    pub(crate) fn remove_version(&self, object: &Key) {
-        let Some((key, version)) = self.write().version_objects.remove(object) else { return };
+    /// A version was deleted; gives what it was.
+    pub(crate) fn remove_version(&self, object: &Key) -> Option<Arc<Definition>> {
+        let (key, version) = self.write().version_objects.remove(object)?;
         let removed = self.change(&key, |_, family| {
             family.provisioned_versions.remove(&version);
             family.version_objects.remove(object);
@@ -249,7 +249,7 @@ impl Catalog {
             family.code_bytes -= removed.as_ref().map_or(0, |(removed, _)| removed.code_bytes);
             removed.map(|(_, pool)| pool)
         });
-        close(removed);
+        ended(removed)
     }
 
     /// An alias was deleted.
@@ -358,6 +358,13 @@ fn close(pool: Option<Arc<Pool>>) {
     if let Some(pool) = pool {
         pool.close();
     }
+}
+
+/// Ends the pool of what was deleted.
+fn ended(pool: Option<Arc<Pool>>) -> Option<Arc<Definition>> {
+    let definition = pool.as_ref().map(|pool| pool.definition.clone());
+    close(pool);
+    definition
 }
 
 /// Remembers those that have something provisioned.

@@ -1,6 +1,6 @@
 //! Usage × prices: what each workload costs as it is, and what it would cost the other way. Pure.
 
-use crate::ledger::{FunctionUsage, PodUsage, Usage, precise};
+use crate::ledger::{DELETED, FunctionUsage, PodUsage, Usage, precise};
 use crate::prices::Prices;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,6 +40,8 @@ pub struct FunctionBill {
     pub gb_seconds: f64,
     /// On demand, for what it used since it is metered.
     pub cost: f64,
+    /// It exists no more, and costs nothing from now on.
+    pub deleted: bool,
     /// On demand, for a month that goes on like the time since it is metered.
     pub cost_per_month: f64,
     /// Always on: as many copies of its size as are busy at once on average, one at least, for a month.
@@ -93,14 +95,17 @@ fn function_bill(versions: &[&FunctionUsage], prices: &Prices, now_ms: i64) -> F
     let window_ms = (now_ms - since_ms).max(WINDOW_MIN_MS);
     let window_ms = precise(u64::try_from(window_ms).unwrap_or(0));
     let cost = prices.on_demand(precise(invocations), gb_seconds);
-    let copies = (precise(billed_ms) / window_ms).ceil().max(1.0);
+    let deleted = versions.iter().all(|one| one.deleted_ms > 0 || one.function == DELETED);
+    let goes_on = f64::from(u8::from(!deleted));
+    let copies = (precise(billed_ms) / window_ms).ceil().max(1.0) * goes_on;
     FunctionBill {
         namespace: versions[0].namespace.clone(),
         function: versions[0].function.clone(),
         invocations,
         gb_seconds,
         cost,
-        cost_per_month: cost * MONTH_HOURS * HOUR_MS / window_ms,
+        deleted,
+        cost_per_month: goes_on * cost * MONTH_HOURS * HOUR_MS / window_ms,
         always_on_per_month: copies
             * prices.always_on(memory_mb / VCPU_AT_MB, memory_mb / 1024.0, MONTH_HOURS),
         always_on_copies: whole(copies),
@@ -126,7 +131,7 @@ fn pod_bill(pods: &PodUsage, prices: &Prices) -> PodBill {
     }
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number, one or more")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number, not negative")]
 fn whole(number: f64) -> u64 {
     number as u64
 }

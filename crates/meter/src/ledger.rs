@@ -1,25 +1,14 @@
 //! The totals that a bill is made of: per function and version, and per pod owner. They only grow, and survive a restart.
-//! There are so many rows and no more: those that were not used for longest are summed up in one, so that no total is lost.
+//! There are so many rows and no more: `rows` sums up what is gone or was not used for longest.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Rows of functions, and of owners of pods. More than a machine has at a time; what is gone would be kept for ever.
-pub(crate) const ROWS_MAX: usize = 10_000;
-
 /// What the row of those is called that have none of their own any more, in each namespace.
 pub const OTHERS: &str = "(others)";
 
-/// Which rows to sum up when there are too many: a tenth of them, those that were used longest ago.
-pub(crate) fn plan_fold<K: Clone>(rows: impl Iterator<Item = (i64, K)>) -> Vec<K> {
-    let mut rows: Vec<(i64, K)> = rows.collect();
-    let excess = rows.len().min(ROWS_MAX / 10);
-    if excess > 0 && excess < rows.len() {
-        rows.select_nth_unstable_by_key(excess, |(last, _)| *last);
-        rows.truncate(excess);
-    }
-    rows.into_iter().map(|(_, key)| key).collect()
-}
+/// What the row of the functions is called that were deleted long ago, in each namespace; and of the versions of a function.
+pub const DELETED: &str = "(deleted)";
 
 /// All that was used, as it is stored and shown.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -57,6 +46,14 @@ pub struct FunctionUsage {
     pub since_ms: i64,
     /// When its last one did.
     pub last_ms: i64,
+    /// When the function was deleted; 0 while it exists.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub deleted_ms: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls it with")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl FunctionUsage {

@@ -19,12 +19,13 @@ mod ledger;
 mod meter;
 mod prices;
 mod prometheus;
+mod rows;
 mod stat;
 
 pub use cost::{Bill, FunctionBill, PodBill, bill};
 pub use history::{MINUTES_KEPT, Metric, PutError, Unit};
 pub use lambda::{NAMESPACE as LAMBDA_NAMESPACE, UNITS as LAMBDA_UNITS};
-pub use ledger::{FunctionUsage, OTHERS, PodUsage, Usage};
+pub use ledger::{DELETED, FunctionUsage, OTHERS, PodUsage, Usage};
 pub use meter::{Invoked, Meter, Pod, Provisioned, Run, Running};
 pub use prices::{PriceError, Prices};
 pub use stat::{Stat, percentile};

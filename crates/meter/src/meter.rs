@@ -3,11 +3,12 @@
 use crate::disk;
 use crate::history::{self, History, Metric, PutError, Series};
 use crate::lambda::{self, Callee, Durations, Minute, Together};
-use crate::ledger::{FunctionUsage, OTHERS, PodUsage, ROWS_MAX, Usage, plan_fold};
+use crate::ledger::{FunctionUsage, PodUsage, Usage};
+use crate::rows::{Account, Ledger};
 use crate::stat::Stat;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -108,19 +109,6 @@ struct Inner {
     minutes: Mutex<Minutes>,
     ledger_file: PathBuf,
     history_file: PathBuf,
-}
-
-#[derive(Default)]
-struct Ledger {
-    functions: HashMap<(String, String, String), Account>,
-    pods: BTreeMap<(String, String), PodUsage>,
-}
-
-/// One version's totals.
-#[derive(Default)]
-struct Account {
-    usage: FunctionUsage,
-    durations: Durations,
 }
 
 #[derive(Default)]
@@ -249,6 +237,29 @@ impl Meter {
         self.changed();
     }
 
+    /// A function exists, perhaps again.
+    pub fn exists(&self, namespace: &str, function: &str) {
+        lock(&self.inner.ledger).exists(namespace, function);
+    }
+
+    /// A function was deleted. It has a row of its own for some time still.
+    pub fn deleted(&self, namespace: &str, function: &str, now: Timestamp) {
+        lock(&self.inner.ledger).deleted(namespace, function, now.as_millisecond());
+        self.changed();
+    }
+
+    /// A version was deleted, and its function was not. What it used stays the function's.
+    pub fn version_deleted(&self, namespace: &str, function: &str, version: &str) {
+        lock(&self.inner.ledger).version_deleted(namespace, function, version);
+        self.changed();
+    }
+
+    /// All functions that exist, by namespace and name: the others were deleted while nobody looked.
+    pub fn functions_are(&self, known: &BTreeSet<(String, String)>, now: Timestamp) {
+        lock(&self.inner.ledger).functions_are(known, now.as_millisecond());
+        self.changed();
+    }
+
     /// All totals, up to now.
     pub fn usage(&self, now: Timestamp) -> Usage {
         self.inner.usage(Some(now))
@@ -308,8 +319,7 @@ impl Meter {
     /// Appends the counters of functions in the Prometheus text format.
     pub fn write(&self, text: &mut String) {
         let ledger = lock(&self.inner.ledger);
-        let mut all: Vec<_> = ledger.functions.values().map(|one| (&one.usage, &one.durations)).collect();
-        all.sort_by_key(|(usage, _)| (&usage.namespace, &usage.function, &usage.version));
+        let all: Vec<_> = ledger.functions.values().map(|one| (&one.usage, &one.durations)).collect();
         crate::prometheus::write(text, &all);
     }
 
@@ -320,25 +330,9 @@ impl Meter {
     }
 
     fn account(&self, invoked: Invoked<'_>, now: Timestamp, change: impl FnOnce(&mut Account)) {
-        let key = (invoked.namespace.to_owned(), invoked.function.to_owned(), invoked.version.to_owned());
         {
             let mut ledger = lock(&self.inner.ledger);
-            let account = ledger.functions.entry(key).or_insert_with_key(|(namespace, function, version)| {
-                let (namespace, function, version) = (namespace.clone(), function.clone(), version.clone());
-                let since_ms = now.as_millisecond();
-                Account {
-                    usage: FunctionUsage {
-                        namespace,
-                        function,
-                        version,
-                        since_ms,
-                        ..FunctionUsage::default()
-                    },
-                    durations: Durations::default(),
-                }
-            });
-            account.usage.last_ms = now.as_millisecond();
-            change(account);
+            change(ledger.account(invoked, now.as_millisecond()));
             ledger.fold();
         }
         self.changed();
@@ -378,37 +372,6 @@ impl Meter {
         if !self.dirty.swap(true, Ordering::AcqRel) {
             // Full means that it is awake already.
             self.wake.try_send(()).ok();
-        }
-    }
-}
-
-impl Ledger {
-    /// Sums up what was used longest ago, when there are too many rows.
-    fn fold(&mut self) {
-        if self.functions.len() > ROWS_MAX {
-            let own = self.functions.iter().filter(|((_, function, _), _)| function != OTHERS);
-            for key in plan_fold(own.map(|(key, account)| (account.usage.last_ms, key.clone()))) {
-                let Some(gone) = self.functions.remove(&key) else { continue };
-                let (namespace, function) = (key.0, OTHERS.to_owned());
-                let row = (namespace.clone(), function.clone(), String::new());
-                let others = self.functions.entry(row).or_insert_with(|| Account {
-                    usage: FunctionUsage { namespace, function, ..FunctionUsage::default() },
-                    durations: Durations::default(),
-                });
-                others.usage.take_in(&gone.usage);
-                others.durations.take_in(&gone.durations);
-            }
-        }
-        if self.pods.len() > ROWS_MAX {
-            let own = self.pods.iter().filter(|((_, owner), usage)| owner != OTHERS && usage.open.is_empty());
-            for key in plan_fold(own.map(|(key, usage)| (usage.since_ms, key.clone()))) {
-                let Some(gone) = self.pods.remove(&key) else { continue };
-                let (namespace, owner) = (key.0, OTHERS.to_owned());
-                let row = (namespace.clone(), owner.clone());
-                let others = self.pods.entry(row);
-                let new = || PodUsage { namespace, owner, ..PodUsage::default() };
-                others.or_insert_with(new).take_in(&gone);
-            }
         }
     }
 }
@@ -458,11 +421,8 @@ impl Inner {
         if let Some(now) = now {
             ledger.pods.values_mut().for_each(|usage| usage.count(now.as_millisecond()));
         }
-        let mut functions: Vec<FunctionUsage> =
+        let functions: Vec<FunctionUsage> =
             ledger.functions.values().map(|account| account.usage.clone()).collect();
-        functions.sort_by(|a, b| {
-            (&a.namespace, &a.function, &a.version).cmp(&(&b.namespace, &b.function, &b.version))
-        });
         Usage { functions, pods: ledger.pods.values().cloned().collect() }
     }
 

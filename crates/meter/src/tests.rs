@@ -124,7 +124,7 @@ fn prometheus_reads_counters_and_a_histogram() {
 fn what_was_used_long_ago_is_summed_up() {
     let dir = tempfile::tempdir().expect("a directory");
     let meter = Meter::open(dir.path()).expect("a meter");
-    let rows = crate::ledger::ROWS_MAX;
+    let rows = crate::rows::ROWS_MAX;
     let names: Vec<String> = (0..rows + 1).map(|number| format!("f{number}")).collect();
     for (second, name) in names.iter().enumerate() {
         let invoked = Invoked { namespace: "team", function: name, qualifier: None, version: "$LATEST" };
@@ -144,4 +144,92 @@ fn what_was_used_long_ago_is_summed_up() {
     assert!(usage.functions.iter().any(|one| one.function == names[rows]), "the newest is there");
     // Those that run keep their rows.
     assert!((0..6).all(|n| usage.pods.iter().any(|one| one.owner == names[n] && one.running == 1)));
+}
+
+fn of<'a>(namespace: &'a str, function: &'a str, version: &'a str) -> Invoked<'a> {
+    Invoked { namespace, function, qualifier: None, version }
+}
+
+#[test]
+fn deleted_functions_are_summed_up_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    meter.ran(of("default", "lives", "$LATEST"), run(5, false), time());
+    let many = 3000_u32;
+    for number in 0..many {
+        let name = format!("short-{number}");
+        meter.ran(of("default", &name, "$LATEST"), run(10, true), time());
+        meter.ran(of("default", &name, "1"), run(20, false), time());
+        meter.deleted("default", &name, time() + i64::from(number).seconds());
+    }
+    let usage = meter.usage(time());
+    let (rows, max) = (usage.functions.len(), crate::rows::DELETED_ROWS_MAX);
+    assert!(rows > max && rows < max * 6 / 5, "{rows}");
+    let sum = |count: fn(&FunctionUsage) -> u64| meter.usage(time()).functions.iter().map(count).sum::<u64>();
+    assert_eq!(sum(|one| one.billed_ms), 5 + u64::from(many) * 30);
+    let counts = (sum(|one| one.invocations), sum(|one| one.errors));
+    assert_eq!(counts, (1 + u64::from(many) * 2, u64::from(many)));
+    assert!(
+        usage.functions.iter().any(|one| one.function == format!("short-{}", many - 1)),
+        "the newest is there"
+    );
+    meter.flush();
+    let size = std::fs::metadata(dir.path().join("ledger.json")).expect("the ledger").len();
+    assert!(size < 400_000, "{size}");
+    // A month later all of them are one row. One that was made again is itself.
+    let last = format!("short-{}", many - 1);
+    meter.exists("default", &last);
+    meter.deleted("default", "nobody", time() + (40 * 24).hours());
+    let usage = meter.usage(time());
+    let rows: Vec<_> =
+        usage.functions.iter().map(|one| (one.function.as_str(), one.version.as_str())).collect();
+    assert_eq!(rows, [(DELETED, ""), ("lives", "$LATEST"), (&last, "$LATEST"), (&last, "1")]);
+    assert_eq!(sum(|one| one.billed_ms), 5 + u64::from(many) * 30);
+    let bill = bill(&usage, &Prices::default(), time().as_millisecond());
+    let costs = bill.functions.iter().map(|one| (one.deleted, one.cost > 0.0, one.cost_per_month > 0.0));
+    assert_eq!(costs.collect::<Vec<_>>(), [(true, true, false), (false, true, true), (false, true, true)]);
+}
+
+#[test]
+fn what_was_deleted_while_nobody_looked_and_versions() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    for (function, version) in [("gone", "$LATEST"), ("here", "$LATEST"), ("here", "1"), ("here", "2")] {
+        meter.ran(of("default", function, version), run(1, false), time());
+    }
+    let known = [("default".to_owned(), "here".to_owned())].into();
+    meter.functions_are(&known, time());
+    meter.version_deleted("default", "here", "1");
+    meter.version_deleted("default", "here", "2");
+    meter.flush();
+    drop(meter);
+    let meter = Meter::open(dir.path()).expect("the same again");
+    let usage = meter.usage(time());
+    let rows = usage
+        .functions
+        .iter()
+        .map(|one| (one.function.as_str(), one.version.as_str(), one.invocations, one.deleted_ms > 0));
+    let expected = [("gone", "$LATEST", 1, true), ("here", "$LATEST", 1, false), ("here", DELETED, 2, false)];
+    assert_eq!(rows.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn namespaces_that_come_and_go_are_summed_up_too() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    let (rows, month) = (crate::rows::ROWS_MAX, (40 * 24).hours());
+    let count = rows + rows / 2;
+    for number in 0..count {
+        let namespace = format!("run-{number}");
+        meter.ran(of(&namespace, "f", "$LATEST"), run(1, false), time());
+        if number % 500 == 499 {
+            // All are deleted; a month passes, and they are a row of their namespace, which is gone as well.
+            meter.functions_are(&std::collections::BTreeSet::new(), time());
+            meter.deleted("none", "none", time() + month);
+        }
+    }
+    let usage = meter.usage(time());
+    assert!(usage.functions.len() <= rows, "{}", usage.functions.len());
+    assert_eq!(usage.functions.iter().map(|one| one.invocations).sum::<u64>(), count as u64);
+    assert!(usage.functions.iter().any(|one| one.namespace == OTHERS && one.function == OTHERS));
 }

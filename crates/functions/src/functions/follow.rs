@@ -6,6 +6,7 @@ use crate::alias::Alias;
 use crate::definition::Definition;
 use client::{ApiResource, Change, Follow, Key, Selectors};
 use futures::StreamExt;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -82,6 +83,10 @@ impl Functions {
         for watched in Watched::ALL {
             self.follow_one(client, watched).await;
         }
+        let known = self.catalog.pools();
+        let known =
+            known.iter().map(|pool| (pool.definition.namespace.clone(), pool.definition.name.clone()));
+        self.meter().functions_are(&known.collect(), Timestamp::now());
         self.sweep().await;
     }
 
@@ -113,6 +118,7 @@ impl Functions {
         let taken = match watched {
             Watched::Function => Definition::read(object).map(|definition| {
                 self.keep_image(&definition);
+                self.meter().exists(&definition.namespace, &definition.name);
                 self.catalog.put(definition);
             }),
             Watched::Version => Definition::read(object).map(|definition| {
@@ -143,8 +149,16 @@ impl Functions {
 
     fn drop_out(&self, watched: Watched, key: &Key) {
         match watched {
-            Watched::Function => self.catalog.remove(key),
-            Watched::Version => self.catalog.remove_version(key),
+            Watched::Function => {
+                if let Some(removed) = self.catalog.remove(key) {
+                    self.meter().deleted(&removed.namespace, &removed.name, Timestamp::now());
+                }
+            }
+            Watched::Version => {
+                if let Some(removed) = self.catalog.remove_version(key) {
+                    self.meter().version_deleted(&removed.namespace, &removed.name, &removed.version);
+                }
+            }
             Watched::Alias => self.catalog.remove_alias(key),
         }
     }
