@@ -177,6 +177,11 @@ def test_what_is_killed_before_the_function_begins_is_replaced(make_platform, vi
             os.kill(pid, signal.SIGKILL)
         answer = asked.result()
     assert "FunctionError" not in answer and json.loads(answer["Payload"].read()) == {"n": 1}
+    # What had its order is a start that failed, and the second try is a part of the invocation; all else never was a start.
+    log = platform.run("logs", "second").stdout
+    report = next(line for line in log.splitlines() if "REPORT RequestId:" in line)
+    assert ("Init Duration" in report) == ("INIT_REPORT" not in log), log
+    assert "INIT_REPORT" not in log or (victim == "booted" and "Phase: init\tStatus: error\tError Type: Runtime.ExitError" in log)
 
 
 LATIN = """# -*- coding: latin-1 -*-

@@ -30,7 +30,7 @@ pub(crate) struct Room {
     pub(crate) clock: Arc<Ahead>,
     pub(crate) sqs: Arc<Sqs>,
     host: Arc<Loopback>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Room {
@@ -58,7 +58,7 @@ impl Room {
         });
         let functions = functions.await.expect("the room");
         let objects = Objects::new(client.clone(), resource());
-        Room { functions, objects, client, clock, sqs, host, _dir: dir }
+        Room { functions, objects, client, clock, sqs, host, dir }
     }
 
     pub(crate) async fn deploy(&self, name: &str, more: Value) {
@@ -319,6 +319,22 @@ async fn what_goes_wrong_is_told_as_lambda_tells_it() {
         "{:?}",
         big.payload
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_try_is_part_of_the_invocation() {
+    let room = Room::open(LONG).await;
+    // As on Lambda: no init of its own, and a longer duration.
+    let mark = room.dir.path().join("died").to_string_lossy().into_owned();
+    room.deploy("dies", json!({"environment": {"EXIT_ONCE": mark}})).await;
+    assert_eq!(room.call("dies", "{}").await["count"], 1);
+    let log = room.log("dies").await;
+    let (init, rest) = log.split_once("START RequestId: ").expect("an invocation");
+    assert!(init.contains("\tPhase: init\tStatus: error\tError Type: Runtime.ExitError"), "{log}");
+    let report = rest.split_once("REPORT ").expect("a report").1;
+    let duration = report.split_once("Duration: ").and_then(|(_, rest)| rest.split_once(" ms"));
+    let duration: f64 = duration.and_then(|(ms, _)| ms.parse().ok()).expect("milliseconds");
+    assert!(duration > 50.0 && !report.contains("Init Duration") && !rest.contains("INIT_REPORT"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -198,13 +198,13 @@ impl Instance {
         }
         self.journal.begin(tail, &report::start(&self.logging, &work.request_id, &self.version));
         let init = self.init.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (started, init) = self.begin(init);
         let request_id = work.request_id.clone();
         if self.extensions.any() {
             self.extensions.invoke(&work);
             self.tell_start(&work);
         }
-        *state =
-            State::Busy(Active { request_id, caller, broken: false, started: Instant::now(), init, tail });
+        *state = State::Busy(Active { request_id, caller, broken: false, started, init, tail });
         match next.send(work) {
             Ok(()) => Ok(()),
             Err(work) => match std::mem::replace(&mut *state, State::Finished(Instant::now())) {
@@ -212,6 +212,21 @@ impl Instance {
                 // The lock was held all along.
                 _ => Ok(()),
             },
+        }
+    }
+
+    /// Whether a start before this one failed, and an event waited for this one.
+    fn is_second_try(&self) -> bool {
+        self.phase == "invoke"
+    }
+
+    /// When an invocation begins, and what its start took. A second try has no init phase of its own: as on Lambda it is part
+    /// of the duration of the invocation that waited for it ("suppressed init", Lambda developer guide).
+    fn begin(&self, init: Option<Duration>) -> (Instant, Option<Duration>) {
+        let now = Instant::now();
+        match init {
+            Some(took) if self.is_second_try() => (now.checked_sub(took).unwrap_or(now), None),
+            init => (now, init),
         }
     }
 
@@ -282,7 +297,7 @@ impl Instance {
         }
         lines.extend(report::end(&self.logging, &report));
         let (log_tail, run) = (self.journal.end(&lines), report.run());
-        if active.init.is_some() {
+        if active.init.is_some() || self.is_second_try() {
             self.note_cold_start();
         }
         active.caller.finish(Reply { answer, log_tail, run: Metered::Now(run) });

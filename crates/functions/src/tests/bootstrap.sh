@@ -5,6 +5,8 @@ call() { send "$1" "/2018-06-01/runtime$2" 'X-From: bash' "$3"; }
 
 [ -n "$FAIL_INIT" ] && { call POST /init/error '{"errorType":"Init.Failed","errorMessage":"no"}'; exit 1; }
 [ -n "$EXIT_INIT" ] && { echo 'giving up'; exit "$EXIT_INIT"; }
+[ -n "$EXIT_ONCE" ] && ! [ -e "$EXIT_ONCE" ] && { : > "$EXIT_ONCE"; exit 9; }
+[ -n "$EXIT_ONCE" ] && read -r -t 0.1 _ <> <(:)
 count=0
 while true; do
   call GET /invocation/next ''

@@ -240,7 +240,7 @@ impl Instance {
         };
         self.tell_report(&report, &pending);
         let log_tail = self.journal.end(&report::end(&self.logging, &report));
-        if pending.init.is_some() {
+        if pending.init.is_some() || self.is_second_try() {
             self.note_cold_start();
         }
         let extensions = pending.runtime_done.unwrap_or(pending.answered).elapsed();
