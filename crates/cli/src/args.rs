@@ -44,7 +44,7 @@ pub enum Command {
     /// Run a function runtime in an image: add, list, remove
     #[command(subcommand)]
     Runtime(Runtime),
-    /// Build, import, load, list and remove container images
+    /// Build, import, load, pull, list and remove container images
     #[command(subcommand)]
     Image(Image),
     /// Check what this host offers and say how to mend what is missing
