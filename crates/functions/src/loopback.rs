@@ -143,11 +143,13 @@ impl Loopback {
 
 impl Paths {
     fn real(&self, text: &str) -> String {
+        // The door first: the real port of the other may begin as the door's does, 45660 as 4566, and ports from the range for
+        // any never begin as 9001 does.
         text.replace("/var/task", &self.task)
             .replace("/var/runtime", &self.runtime)
             .replace("/opt/extensions", &format!("{}/extensions", self.opt))
-            .replace(&self.api.0, &self.api.1)
             .replace(&self.door.0, &self.door.1)
+            .replace(&self.api.0, &self.api.1)
     }
 
     fn spawn(&self, program: &Program) -> Result<Child, StartError> {
@@ -295,5 +297,25 @@ impl Running for Child {
             Child::signal(self, signal);
         }
         Box::pin(std::future::ready(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_become_the_real_ones_whatever_port_there_was() {
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        let paths = Paths {
+            task: "/tmp/task".to_owned(),
+            runtime: "/tmp/runtime".to_owned(),
+            opt: "/opt".to_owned(),
+            api: (address(9001), address(45_661)),
+            door: (address(4566), address(34_567)),
+        };
+        assert_eq!(paths.real("127.0.0.1:9001"), "127.0.0.1:45661");
+        assert_eq!(paths.real("http://127.0.0.1:4566/"), "http://127.0.0.1:34567/");
+        assert_eq!(paths.real("/var/task/bootstrap"), "/tmp/task/bootstrap");
     }
 }
