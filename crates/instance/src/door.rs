@@ -1,10 +1,10 @@
 //! The way from inside an instance to the AWS endpoint: a listener in the instance's own network, whose connections are
 //! handed on. No route leads there, so an instance reaches this one door and no other.
 
+use crate::accept::accept;
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 /// Where the AWS endpoint listens inside an instance: the port that it has on the host, unless somebody chose another.
 pub const DOOR_PORT: u16 = 4566;
@@ -20,23 +20,5 @@ pub trait Door: Send + Sync + 'static {
 
 /// Hands on the connections of one instance until the caller drops the future, which ends them too.
 pub(crate) async fn serve(listener: TcpListener, door: Arc<dyn Door>, instance: Arc<str>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        let Ok(permit) = free.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let serving = door.serve(stream, instance.clone());
-                connections.spawn(async move {
-                    serving.await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the AWS door of an instance cannot accept");
-                return;
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
+    accept(listener, "the AWS door", CONNECTIONS_MAX, |stream| door.serve(stream, instance.clone())).await;
 }

@@ -17,6 +17,7 @@
 
 #![deny(missing_docs)]
 
+mod accept;
 mod door;
 mod extensions;
 mod fault;

@@ -4,8 +4,10 @@
 mod extension;
 mod response;
 
+use crate::accept::accept;
 use crate::instance::{Instance, Refusal, Work};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -14,7 +16,6 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 /// Where it listens inside an instance, as on Lambda.
 pub const API_PORT: u16 = 9001;
@@ -63,25 +64,8 @@ fn read_call<'a>(method: &Method, path: &'a str) -> Call<'a> {
 
 /// Serves one instance until the caller drops the future.
 pub(crate) async fn serve(listener: TcpListener, instance: Arc<Instance>) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut connections = tokio::task::JoinSet::new();
-    loop {
-        let Ok(permit) = free.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let instance = instance.clone();
-                connections.spawn(async move {
-                    connection(stream, instance).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the Runtime API of an instance cannot accept");
-                return;
-            }
-        }
-        while connections.try_join_next().is_some() {}
-    }
+    let serve = |stream| -> BoxFuture<'static, ()> { Box::pin(connection(stream, instance.clone())) };
+    accept(listener, "the Runtime API", CONNECTIONS_MAX, serve).await;
 }
 
 async fn connection(stream: TcpStream, instance: Arc<Instance>) {
