@@ -23,7 +23,6 @@ pub use plan::Retries;
 use crate::Functions;
 use crate::catalog::Function;
 use crate::invocation::{Invocation, InvokeError, Outcome};
-use bytes::Bytes;
 use callee::{function_of, queue_name};
 use event::Event;
 use managed::{Queues, SendError};
@@ -119,14 +118,7 @@ impl Functions {
         })?;
         self.events_received(&function.definition.name);
         self.work_on(&name);
-        Ok(Outcome {
-            request_id,
-            payload: Bytes::new(),
-            content_type: None,
-            error: None,
-            log_tail: None,
-            executed_version: function.definition.version.clone(),
-        })
+        Ok(Outcome::accepted(request_id, &function.definition.version))
     }
 
     /// Goes on with what was queued when the platform stopped. All functions are known by now.

@@ -199,14 +199,7 @@ impl Functions {
     ) -> Result<Outcome, InvokeError> {
         let function = self.admit(&mut invocation)?;
         if invocation.kind == InvocationKind::DryRun {
-            return Ok(Outcome {
-                request_id,
-                payload: Bytes::new(),
-                content_type: None,
-                error: None,
-                log_tail: None,
-                executed_version: function.definition.version.clone(),
-            });
+            return Ok(Outcome::accepted(request_id, &function.definition.version));
         }
         if invocation.kind == InvocationKind::Event {
             return self.accept(&function, invocation, request_id).await;

@@ -55,6 +55,20 @@ pub struct Outcome {
     pub executed_version: String,
 }
 
+impl Outcome {
+    /// Of an invocation that is run later, or was only to be checked.
+    pub(crate) fn accepted(request_id: String, version: &str) -> Outcome {
+        Outcome {
+            request_id,
+            payload: Bytes::new(),
+            content_type: None,
+            error: None,
+            log_tail: None,
+            executed_version: version.to_owned(),
+        }
+    }
+}
+
 /// Why an invocation was not run at all; each has a counterpart among AWS's errors.
 #[derive(Debug, thiserror::Error)]
 pub enum InvokeError {

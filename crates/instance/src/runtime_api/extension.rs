@@ -2,7 +2,7 @@
 //! and `exit/error`; and the subscriptions of the Telemetry API (2022-07-01) and the Logs API (2020-08-15). Owns the wire
 //! only.
 
-use super::{json, refuse};
+use super::{accepted, json, refuse};
 use crate::extensions::Refused;
 use crate::instance::{Instance, Unsubscribed};
 use crate::telemetry::Api;
@@ -114,7 +114,7 @@ fn failed(
         return Err(Refused { kind: "Extension.MissingHeader", message: format!("{ERROR_TYPE} not found") });
     }
     instance.extension_failed(identifier(headers), error_type, init)?;
-    Ok(json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#.to_owned()))
+    Ok(accepted(Ok(())))
 }
 
 fn subscribe(
