@@ -3,7 +3,6 @@
 //! the queue of events reads them.
 
 use super::name::Name;
-use super::page::Page;
 use super::{input, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
@@ -65,15 +64,11 @@ pub(crate) async fn delete(door: &Door, name: &Name) -> Result<Reply, Fault> {
 
 /// Those of the function and of all its versions and aliases.
 pub(crate) async fn list(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
-    let page = Page::of(call)?;
-    let mut shown = Vec::new();
-    for (name, object) in door.family(name).await? {
-        let arn = door.qualified_arn(&name);
-        if object["spec"]["eventInvoke"].is_object() {
-            shown.push((arn.clone(), show(&arn, &object["spec"]["eventInvoke"])));
-        }
-    }
-    Ok(reply::json(200, &page.answer("FunctionEventInvokeConfigs", shown)))
+    let shown = |name: &Name, object: &Value| {
+        let settings = &object["spec"]["eventInvoke"];
+        Ok(settings.is_object().then(|| show(&door.qualified_arn(name), settings)))
+    };
+    door.list_in_family(call, name, "FunctionEventInvokeConfigs", shown).await
 }
 
 /// The fields that the request sets; `Null` for a destination that it takes away.

@@ -1,15 +1,34 @@
 //! A function and what belongs to it: the objects that its policies, URLs and settings may be in.
 
 use super::name::Name;
+use super::page::Page;
 use super::version::number;
-use crate::door::Door;
+use crate::door::{Call, Door};
 use crate::fault::Fault;
+use crate::reply::{self, Reply};
 use serde_json::Value;
 
 impl Door {
     /// The ARN with the qualifier, which is `$LATEST` where none is given.
     pub(crate) fn qualified_arn(&self, name: &Name) -> String {
         format!("{}:{}", self.arn(&name.name), name.qualifier.as_deref().unwrap_or("$LATEST"))
+    }
+
+    /// A page of what the function itself, its versions and its aliases have of something, as `shown` shows it, in the order
+    /// of their ARNs.
+    pub(crate) async fn list_in_family(
+        &self,
+        call: &Call,
+        name: &Name,
+        member: &str,
+        shown: impl Fn(&Name, &Value) -> Result<Option<Value>, Fault>,
+    ) -> Result<Reply, Fault> {
+        let page = Page::of(call)?;
+        let mut items = Vec::new();
+        for (name, object) in self.family(name).await? {
+            items.extend(shown(&name, &object)?.map(|item| (self.qualified_arn(&name), item)));
+        }
+        Ok(reply::json(200, &page.answer(member, items)))
     }
 
     /// The function itself, its versions and its aliases.

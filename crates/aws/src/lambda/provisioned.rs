@@ -4,7 +4,6 @@
 use super::input;
 use super::name::Name;
 use super::object::annotate;
-use super::page::Page;
 use super::{configuration, missing};
 use crate::door::{Call, Door, NAMESPACE};
 use crate::fault::Fault;
@@ -68,17 +67,15 @@ pub(crate) async fn delete(door: &Door, name: &Name) -> Result<Reply, Fault> {
 
 pub(crate) async fn list(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
     name.unqualified()?;
-    let page = Page::of(call)?;
-    let mut items = Vec::new();
-    for (name, object) in door.family(&name.plain()).await? {
+    let shown = |name: &Name, object: &Value| {
         if object["spec"]["provisionedConcurrency"].is_null() {
-            continue;
+            return Ok(None);
         }
-        let mut shown = show(door, &name, &object)?;
-        shown["FunctionArn"] = json!(door.qualified_arn(&name));
-        items.push((name.qualifier.unwrap_or_default(), shown));
-    }
-    Ok(reply::json(200, &page.answer("ProvisionedConcurrencyConfigs", items)))
+        let mut shown = show(door, name, object)?;
+        shown["FunctionArn"] = json!(door.qualified_arn(name));
+        Ok(Some(shown))
+    };
+    door.list_in_family(call, &name.plain(), "ProvisionedConcurrencyConfigs", shown).await
 }
 
 /// The version or alias: what is not published can change at any time, and has nothing to keep ready.

@@ -6,7 +6,6 @@ mod cors;
 use super::configuration::{URL_CREATED_ANNOTATION, URL_MODIFIED_ANNOTATION, annotation};
 use super::name::Name;
 use super::object::annotate;
-use super::page::Page;
 use super::{input, required, string};
 use crate::door::{Call, Door};
 use crate::fault::Fault;
@@ -94,14 +93,11 @@ pub(crate) async fn delete(door: &Door, name: &Name) -> Result<Reply, Fault> {
 
 /// The URLs of the function and of its aliases.
 pub(crate) async fn list(door: &Door, call: &Call, name: &Name) -> Result<Reply, Fault> {
-    let page = Page::of(call)?;
-    let mut shown = Vec::new();
-    for (name, object) in door.family(name).await? {
-        if object["spec"]["url"].is_object() {
-            shown.push((arn(door, &name), show(door, &name, &object)?));
-        }
-    }
-    Ok(reply::json(200, &page.answer("FunctionUrlConfigs", shown)))
+    let shown = |name: &Name, object: &Value| match object["spec"]["url"].is_object() {
+        true => show(door, name, object).map(Some),
+        false => Ok(None),
+    };
+    door.list_in_family(call, name, "FunctionUrlConfigs", shown).await
 }
 
 fn show(door: &Door, name: &Name, object: &Value) -> Result<Value, Fault> {

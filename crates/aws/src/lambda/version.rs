@@ -12,7 +12,7 @@ use crate::reply::{self, Reply};
 use client::{Key, is_already_exists, is_conflict};
 use functions::{NAME_ANNOTATION, Watched, object_name};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
+use sigv4::hex_sha256;
 
 /// The highest number that a version of the function ever had, so that none is used twice.
 const LAST_VERSION_ANNOTATION: &str = "dory.dev/last-version";
@@ -111,7 +111,9 @@ fn published_spec(function: &Value) -> Map<String, Value> {
 
 fn digest(spec: &Map<String, Value>) -> String {
     let text = json!(spec).to_string();
-    Sha256::digest(text.as_bytes())[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digest = hex_sha256(text.as_bytes());
+    digest.truncate(32);
+    digest
 }
 
 fn version_object(
