@@ -1,6 +1,7 @@
 //! Invocations whose answer is read while the function still writes it.
 
-use super::{Functions, hand_in, outcome};
+use super::Functions;
+use super::invoke::{hand_in, outcome};
 use crate::catalog::Function;
 use crate::invocation::{Invocation, InvokeError};
 use crate::machine::Machine;
