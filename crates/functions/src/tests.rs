@@ -220,8 +220,10 @@ async fn starts_from_zero_stays_warm_and_goes_back_to_zero() {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_at_the_same_time_get_instances_of_their_own() {
     let room = Room::open(LONG).await;
-    room.deploy("hello", json!({})).await;
-    let calls = (0..5).map(|_| room.call("hello", r#""slow""#));
+    room.deploy("hello", json!({"timeoutSeconds": 30})).await;
+    let meeting = tempfile::tempdir().expect("a directory");
+    let event = format!("\"meet {}\"", meeting.path().display());
+    let calls = (0..5).map(|_| room.call("hello", &event));
     let answers = futures::future::join_all(calls).await;
     let mut pids: Vec<String> = answers.iter().map(|answer| answer["pid"].to_string()).collect();
     pids.sort();

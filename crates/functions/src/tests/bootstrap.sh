@@ -15,6 +15,12 @@ while true; do
   case "$event" in
     *exit*) echo 'about to exit'; exit 3 ;;
     *hang*) read -r -t 1000 _ <> <(:) ;;
+    # meet DIRECTORY: until five of them are there.
+    *meet*)
+      place=${event#*meet } place=${place%\"}
+      : >"$place/$$"
+      until met=("$place"/*) && ((${#met[@]} >= 5)); do read -r -t 0.01 _ <> <(:); done
+      ;;
     *slow*) read -r -t 0.3 _ <> <(:) ;;
     *big*) printf -v event '"%*s"' 6291600 x ;;
     *print*) printf 'one\ntwo\nno newline' ;;
