@@ -6,6 +6,7 @@ use crate::cgroup::Group;
 use crate::confine;
 use crate::fork::{self, Child};
 use crate::frame;
+use crate::graft;
 use crate::process::{StartError, StartErrorKind};
 use crate::rootfs::Root;
 use std::convert::Infallible;
@@ -19,7 +20,8 @@ use std::time::Duration;
 /// the whole pod.
 const START_WAIT: Duration = Duration::from_secs(30);
 
-/// What an embryo says last of all.
+/// What an embryo waits for with all else done, and what it says then, last of all.
+const GO: &[u8] = b"go";
 const BEGINS: &[u8] = b"begins";
 
 /// Which namespaces a container has of its own, and whose mounts it starts from.
@@ -73,14 +75,24 @@ impl Embryo {
         if isolation.ipc_and_uts {
             flags |= libc::CLONE_NEWIPC | libc::CLONE_NEWUTS;
         }
-        let host = isolation.host_mounts.as_ref();
+        let here = fork::open_namespace("/proc/self/ns/mnt");
+        let here = here.map_err(StartError::setup("the own mount namespace"))?;
+        let (join, host) = match &isolation.host_mounts {
+            Some(host) => (true, host.as_fd()),
+            None => (false, here.as_fd()),
+        };
         let hostname = isolation.hostname.filter(|_| isolation.ipc_and_uts);
         launch(flags, group, move |socket| {
             if let Some(name) = hostname {
                 let named = rustix::system::sethostname(name.as_bytes());
                 named.map_err(StartError::setup("naming the container"))?;
             }
-            contain(bundle, host.map(AsFd::as_fd), group, socket)
+            if join {
+                fork::join(host, libc::CLONE_NEWNS)
+                    .map_err(StartError::setup("the host's mount namespace"))?;
+                fork::unshare(libc::CLONE_NEWNS).map_err(StartError::setup("a mount namespace"))?;
+            }
+            contain(bundle, host, group, socket)
         })
     }
 
@@ -99,9 +111,19 @@ impl Embryo {
         &self.child
     }
 
-    /// Tells it what to become, and waits until it is that.
-    pub fn order(mut self, order: &Order, fds: &OrderFds<'_>) -> Result<Running, StartError> {
-        let outcome = self.send(order, fds).and_then(|()| self.outcome());
+    /// Tells it what to become, and waits until it is that. While it gets ready the caller does `meanwhile`, before anything
+    /// of the order runs.
+    pub fn order(
+        mut self,
+        order: &Order,
+        fds: &OrderFds<'_>,
+        meanwhile: impl FnOnce() -> Result<(), StartError>,
+    ) -> Result<Running, StartError> {
+        let outcome = self
+            .send(order, fds)
+            .and_then(|()| meanwhile())
+            .and_then(|()| self.go())
+            .and_then(|()| self.outcome());
         match outcome {
             Ok(()) => Ok(Running { child: self.child, terminal: self.terminal }),
             Err(error) => {
@@ -116,7 +138,15 @@ impl Embryo {
         let body = serde_json::to_vec(order)
             .map_err(|e| StartError::setup("encoding the order")(io::Error::from(e)))?;
         let fds: Vec<_> = fds.stdio.iter().copied().chain(fds.network).chain(fds.user).collect();
-        match frame::send(&self.socket, &body, &fds) {
+        self.say(&body, &fds)
+    }
+
+    fn go(&self) -> Result<(), StartError> {
+        self.say(GO, &[])
+    }
+
+    fn say(&self, body: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), StartError> {
+        match frame::send(&self.socket, body, fds) {
             // It has given up already and says why.
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.map_err(StartError::setup("giving the order")),
@@ -152,8 +182,11 @@ fn lost() -> StartError {
     StartError { kind: StartErrorKind::Lost, message }
 }
 
-/// Says that all is done but the last step.
+/// With all done but the last step, waits for leave to take it, and says that it does.
 fn begin(socket: &UnixStream) -> Result<(), StartError> {
+    if frame::receive(socket).map_err(StartError::setup("waiting for leave to begin"))?.is_none() {
+        fork::exit_now(0)
+    }
     frame::send(socket, BEGINS, &[]).map_err(StartError::setup("saying that it begins"))
 }
 
@@ -187,24 +220,23 @@ fn live(socket: UnixStream, life: impl FnOnce(UnixStream) -> Result<Infallible, 
     fork::exit_now(error.exit_code())
 }
 
-/// Becomes the first process of a new container.
+/// Becomes the first process of a new container, whose mount namespace it is in; `host` is the one that ordered mounts are
+/// found in.
 fn contain(
     mut bundle: Bundle,
-    host_mounts: Option<BorrowedFd<'_>>,
+    host: BorrowedFd<'_>,
     group: &Group,
     socket: UnixStream,
 ) -> Result<Infallible, StartError> {
     let setup = |what| StartError::setup::<io::Error>(what);
-    if let Some(host) = host_mounts {
-        fork::join(host, libc::CLONE_NEWNS).map_err(setup("the host's mount namespace"))?;
-        fork::unshare(libc::CLONE_NEWNS).map_err(setup("a mount namespace"))?;
-    }
     let root = Root::assemble(&mut bundle)?;
     // Not earlier: a small CPU limit would slow the assembly down.
     group.enter_v1().map_err(setup("joining the control group"))?;
-    let (order, fds) = await_order(&socket)?;
+    // Before the order: what leaves the host's mounts waits for a grace period of RCU.
+    root.enter()?;
     // From here our own control groups are the visible root.
     fork::unshare(libc::CLONE_NEWCGROUP).map_err(setup("a control group namespace"))?;
+    let (order, fds) = await_order(&socket)?;
     let mut fds = fds.into_iter();
     let stdio = take_stdio(&mut fds)?;
     if order.join_network {
@@ -213,10 +245,7 @@ fn contain(
     for (path, text) in &order.files {
         root.write(path, text)?;
     }
-    for mount in &order.mounts {
-        mount.apply(root.place(), bundle.privileged).map_err(crate::rootfs::step(mount))?;
-    }
-    root.enter()?;
+    graft::from_host(host, root.place(), &order.mounts, bundle.privileged)?;
     if order.hold {
         if order.read_only_root {
             Root::freeze_entered()?;

@@ -184,7 +184,7 @@ impl Root {
     }
 
     /// Makes it `/` and forgets the host's.
-    pub(crate) fn enter(self) -> Result<(), StartError> {
+    pub(crate) fn enter(&self) -> Result<(), StartError> {
         let enter = || -> rustix::io::Result<()> {
             rustix::process::fchdir(&self.place)?;
             rustix::process::pivot_root(".", ".")?;

@@ -8,7 +8,9 @@ mod tests;
 use crate::capability::Set;
 use crate::process::Seccomp;
 use bpf::Leaf;
+use std::borrow::Cow;
 use std::io;
+use std::sync::LazyLock;
 
 /// The newest system call judged by these profiles (`mseal`); numbers from 424 up are equal on all architectures.
 const KNOWN_MAX: u32 = 462;
@@ -18,7 +20,10 @@ const KNOWN_MAX: u32 = 462;
 const CLONE_NAMESPACES: u32 = 0x7e02_0000;
 
 /// A compiled filter.
-pub struct Filter(Vec<libc::sock_filter>);
+pub struct Filter(Cow<'static, [libc::sock_filter]>);
+
+/// The one of all functions, whatever their capabilities.
+static FUNCTION: LazyLock<Vec<libc::sock_filter>> = LazyLock::new(|| program(true, Set::NONE));
 
 /// Calls that need a capability to be sensible; without it they are denied.
 const BY_CAPABILITY: &[(libc::c_long, &str)] = &[
@@ -129,30 +134,16 @@ const PERSONALITIES: &[u32] = &[0x0, 0x0002_0000, 0x8, 0x0002_0008, 0xffff_ffff]
 impl Filter {
     /// Compiles a profile for a process with these capabilities. `None` = no filter.
     pub fn compile(profile: Seccomp, capabilities: Set) -> Option<Filter> {
-        let tight = match profile {
-            Seccomp::Unconfined => return None,
-            Seccomp::RuntimeDefault => false,
-            Seccomp::Function => true,
-        };
-        let eperm = Leaf::Errno(libc::EPERM as u16);
-        let mut leaves: Vec<(u32, Leaf)> = Vec::new();
-        let denied =
-            BY_CAPABILITY.iter().filter(|(_, cap)| tight || !capabilities.has(cap)).map(|(nr, _)| nr);
-        let tighter = FUNCTION_NEVER.iter().filter(|_| tight);
-        for number in denied.chain(NEVER).chain(tighter) {
-            leaves.push((*number as u32, eperm.clone()));
+        match profile {
+            Seccomp::Unconfined => None,
+            Seccomp::RuntimeDefault => Some(Filter(program(false, capabilities).into())),
+            Seccomp::Function => Some(Filter(FUNCTION.as_slice().into())),
         }
-        if tight || !capabilities.has("SYS_ADMIN") {
-            leaves.push((libc::SYS_clone as u32, Leaf::DenyBits(CLONE_NAMESPACES)));
-            // Its flags are behind a pointer that a filter cannot follow: callers fall back to clone.
-            leaves.push((libc::SYS_clone3 as u32, Leaf::Errno(libc::ENOSYS as u16)));
-        }
-        if !tight {
-            leaves.push((libc::SYS_personality as u32, Leaf::Only(PERSONALITIES)));
-        }
-        let sockets = if tight { Leaf::Only(FUNCTION_SOCKETS) } else { Leaf::Except(SOCKETS_NEVER) };
-        leaves.push((libc::SYS_socket as u32, sockets));
-        Some(Filter(bpf::compile(leaves, KNOWN_MAX)))
+    }
+
+    /// Compiles what can be: forked processes find it done.
+    pub fn compile_ahead() {
+        LazyLock::force(&FUNCTION);
     }
 
     /// Puts the calling thread, and all it starts, behind the filter. Needs `no_new_privs` or `SYS_ADMIN`.
@@ -163,4 +154,25 @@ impl Filter {
             unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program) };
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
+}
+
+fn program(tight: bool, capabilities: Set) -> Vec<libc::sock_filter> {
+    let eperm = Leaf::Errno(libc::EPERM as u16);
+    let mut leaves: Vec<(u32, Leaf)> = Vec::new();
+    let denied = BY_CAPABILITY.iter().filter(|(_, cap)| tight || !capabilities.has(cap)).map(|(nr, _)| nr);
+    let tighter = FUNCTION_NEVER.iter().filter(|_| tight);
+    for number in denied.chain(NEVER).chain(tighter) {
+        leaves.push((*number as u32, eperm.clone()));
+    }
+    if tight || !capabilities.has("SYS_ADMIN") {
+        leaves.push((libc::SYS_clone as u32, Leaf::DenyBits(CLONE_NAMESPACES)));
+        // Its flags are behind a pointer that a filter cannot follow: callers fall back to clone.
+        leaves.push((libc::SYS_clone3 as u32, Leaf::Errno(libc::ENOSYS as u16)));
+    }
+    if !tight {
+        leaves.push((libc::SYS_personality as u32, Leaf::Only(PERSONALITIES)));
+    }
+    let sockets = if tight { Leaf::Only(FUNCTION_SOCKETS) } else { Leaf::Except(SOCKETS_NEVER) };
+    leaves.push((libc::SYS_socket as u32, sockets));
+    bpf::compile(leaves, KNOWN_MAX)
 }

@@ -15,6 +15,7 @@ use container::graft;
 use container::launch::OrderFds;
 use container::mount::Mount;
 use container::process::{StartError, StartErrorKind};
+use container::seccomp::Filter;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -105,6 +106,7 @@ impl Spawner {
         let file: SpawnerFile = serde_json::from_slice(&std::fs::read(dir.join("instances.json"))?)?;
         let mountpoint: PathBuf = dir.join("rootfs");
         std::fs::create_dir_all(&mountpoint)?;
+        Filter::compile_ahead();
         let group = Arc::new(Hierarchy::detect()?).group(&file.group);
         group.create_parent()?;
         let mut stock = Stock::new(group.clone(), mountpoint, file.ids_base);
@@ -249,8 +251,8 @@ impl Spawner {
             network: Some(network.as_fd()),
             user: Some(users.as_fd()),
         };
-        let limited = group.limit(&order.limits).map_err(StartError::limits);
-        let started = limited.and_then(|()| embryo.order(&order.order, &fds));
+        let limit = || group.limit(&order.limits).map_err(StartError::limits);
+        let started = embryo.order(&order.order, &fds, limit);
         self.last_start = Some(Instant::now());
         self.stock.aim(self.parked);
         match started {

@@ -165,7 +165,7 @@ impl Supervisor {
         };
         let [input, output, error] = &streams.far;
         let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
-        let running = embryo.order(&order, &OrderFds { stdio, network: None, user: None })?;
+        let running = embryo.order(&order, &OrderFds { stdio, network: None, user: None }, || Ok(()))?;
         Ok((running, order.process, streams))
     }
 

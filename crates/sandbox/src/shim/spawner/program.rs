@@ -49,7 +49,8 @@ impl Spawner {
             network: None,
             user: Some(users.as_fd()),
         };
-        let running = embryo.order(&Order { process, join_user: true, ..Order::default() }, &fds)?;
+        let running =
+            embryo.order(&Order { process, join_user: true, ..Order::default() }, &fds, || Ok(()))?;
         instance.programs.push(Program { run, child: running.child });
         Ok(Answer::Done)
     }
