@@ -26,7 +26,7 @@ mod slot;
 mod sysctl;
 
 pub use check::{Finding, check};
-pub use namespace::{connect_in, listen_in, sockets_in};
+pub use namespace::{connect_in, listen_on, sockets_in};
 pub use network::{Error, Lease, Network, Settings};
 pub use service::{PortEntry, Protocol, ServiceEntry};
 

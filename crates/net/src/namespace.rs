@@ -36,39 +36,61 @@ pub(crate) fn enter(namespace: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Listening sockets inside another network namespace, for servers outside of it: a socket belongs to the namespace
-/// it was made in; and a connection from inside, blocking and without delay, to the one that `connect` names. Blocking,
-/// about 100 µs: a throw-away thread enters, binds and ends.
-pub fn listen_in(
-    netns: &Path,
+/// Sockets of another network namespace, for servers outside of it, that listen at `addresses`; and a connection from inside,
+/// without delay, to the one that `connect` names. All blocking. `sockets` are made by [`sockets_in`]: one for each.
+pub fn listen_on(
+    sockets: Vec<OwnedFd>,
     addresses: &[SocketAddrV4],
     connect: Option<SocketAddrV4>,
 ) -> Result<(Vec<TcpListener>, Option<TcpStream>), Error> {
-    let step = || format!("listen on {addresses:?} in {}", netns.display());
-    let made = visit(netns, || {
-        let listeners = addresses.iter().map(TcpListener::bind).collect::<io::Result<_>>()?;
-        let connection = connect.map(TcpStream::connect).transpose()?;
-        if let Some(connection) = &connection {
-            connection.set_nodelay(true)?;
-        }
+    let made = || {
+        let mut sockets = sockets.into_iter();
+        let mut next = || sockets.next().ok_or_else(|| io::Error::other("a socket is missing"));
+        let listeners =
+            addresses.iter().map(|address| listen(next()?, *address)).collect::<io::Result<_>>()?;
+        let connection = connect.map(|address| connect_from(next()?, address)).transpose()?;
         Ok((listeners, connection))
-    });
-    made.map_err(|source| Error::Kernel { step: step(), source })
+    };
+    made().map_err(|source| Error::Kernel { step: format!("listen on {addresses:?} inside"), source })
+}
+
+fn listen(socket: OwnedFd, address: SocketAddrV4) -> io::Result<TcpListener> {
+    /// What the standard library takes.
+    const BACKLOG: i32 = 128;
+    rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    let listener = TcpListener::from(socket);
+    listener.set_nonblocking(false)?;
+    Ok(listener)
+}
+
+fn connect_from(socket: OwnedFd, address: SocketAddrV4) -> io::Result<TcpStream> {
+    let stream = TcpStream::from(socket);
+    stream.set_nonblocking(false)?;
+    rustix::net::connect(&stream, &address)?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// A connection to an address as seen from inside another network namespace, such as its loopback. Blocking, as
-/// [`listen_in`]; an address that does not answer costs `timeout`.
+/// [`sockets_in`]; an address that does not answer costs `timeout`.
 pub fn connect_in(netns: &Path, address: SocketAddrV4, timeout: Duration) -> io::Result<TcpStream> {
     visit(netns, || TcpStream::connect_timeout(&address.into(), timeout))
 }
 
-/// TCP sockets of another network namespace that are neither bound nor connected: whoever connects one, from anywhere,
-/// reaches what that namespace reaches, its loopback first of all. Non-blocking. Blocks as [`listen_in`].
+/// TCP sockets of another network namespace that are neither bound nor connected: a socket belongs to the namespace it was
+/// made in, so whoever connects one, from anywhere, reaches what that namespace reaches, its loopback first of all.
+/// Non-blocking. Blocking, about 100 µs: a throw-away thread enters, makes them and ends.
 pub fn sockets_in(netns: &Path, count: usize) -> io::Result<Vec<OwnedFd>> {
+    visit(netns, || sockets(count))
+}
+
+/// Such sockets of the calling thread's network namespace.
+pub(crate) fn sockets(count: usize) -> io::Result<Vec<OwnedFd>> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let make = || Ok(socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?);
-    visit(netns, || (0..count).map(|_| make()).collect())
+    (0..count).map(|_| Ok(socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?)).collect()
 }
 
 /// Runs `work` on a throw-away thread inside another network namespace.

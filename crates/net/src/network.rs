@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -143,6 +144,12 @@ impl Network {
     /// A network with loopback only.
     pub async fn isolated(&self) -> Result<Lease, Error> {
         self.pool.lease(Kind::Isolated).await
+    }
+
+    /// Sockets of a leased network that are neither bound nor connected, made with it and given away once; none of pods' and of
+    /// what an earlier process made. Otherwise [`crate::sockets_in`] makes some.
+    pub fn take_sockets(&self, lease: &Lease) -> Vec<OwnedFd> {
+        self.pool.take_sockets(lease)
     }
 
     /// After a restart: the lease of a pod that is still running. Guests and isolated networks do not outlive the

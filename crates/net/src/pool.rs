@@ -4,9 +4,10 @@
 mod maker;
 mod name;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -52,6 +53,8 @@ struct State {
     ready: [VecDeque<Name>; 3],
     waiting: [VecDeque<Waiter>; 3],
     leased: HashSet<Name>,
+    /// Of networks, each kept from its making until somebody takes them. They keep the network alive.
+    sockets: HashMap<Name, Vec<OwnedFd>>,
     /// Pods' networks of an earlier process, not adopted yet.
     orphans: HashSet<Name>,
     used: Vec<Name>,
@@ -151,6 +154,11 @@ impl Pool {
         Ok(self.shared.lease(name))
     }
 
+    pub(crate) fn take_sockets(&self, lease: &Lease) -> Vec<OwnedFd> {
+        let Ok(name) = lease.name.parse::<Name>() else { return Vec::new() };
+        self.shared.lock().sockets.remove(&name).unwrap_or_default()
+    }
+
     /// The lease of a network that an earlier process handed out.
     pub(crate) fn adopt(&self, name: &str) -> Result<Lease, Error> {
         let unknown = || Error::Unknown(name.to_owned());
@@ -186,6 +194,7 @@ impl Pool {
             return;
         }
         let _ = std::fs::remove_file(self.shared.mark(name));
+        state.sockets.remove(&name);
         state.last_use = Instant::now();
         // A loopback-only namespace whose processes had no privileges is as good as new: their sockets died with them.
         let ready = &mut state.ready[name.kind as usize];
@@ -272,7 +281,8 @@ impl Shared {
         let made = maker.make(name);
         let mut state = self.lock();
         match made {
-            Ok(()) => {
+            Ok(sockets) => {
+                state.sockets.insert(name, sockets);
                 state.leased.insert(name);
                 Ok(name)
             }
@@ -322,6 +332,7 @@ fn recover(slot: &Slot, pins: &Pins, marks: &std::path::Path, links: &[String]) 
         ready: Default::default(),
         waiting: Default::default(),
         leased: HashSet::new(),
+        sockets: HashMap::new(),
         orphans: HashSet::new(),
         used: Vec::new(),
         last_lease: Instant::now(),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::name::{Kind, Name};
 use crate::link::{End, Hardware, Links, Range};
@@ -12,6 +12,8 @@ use crate::{Error, sysctl};
 
 /// The interface every pod sees.
 const POD_LINK: &str = "eth0";
+/// What the start of a function instance takes: two that listen, and a connection.
+const SOCKETS: usize = 3;
 /// The loopback interface is the first of every namespace.
 const LOOPBACK: u32 = 1;
 
@@ -31,7 +33,8 @@ impl Maker {
 
     /// A complete network, pinned under its name as the last step: whatever is pinned is whole, and what fails on the
     /// way vanishes with the thread's leaving it.
-    pub(crate) fn make(&mut self, name: Name) -> Result<(), Error> {
+    /// Gives sockets of it.
+    pub(crate) fn make(&mut self, name: Name) -> Result<Vec<OwnedFd>, Error> {
         let made = self.make_inside(name).map_err(Error::kernel("make a network namespace"));
         if let Err(error) = namespace::enter(&self.host) {
             // Every later step would work on the wrong host.
@@ -40,14 +43,16 @@ impl Maker {
         made
     }
 
-    fn make_inside(&mut self, name: Name) -> io::Result<()> {
+    fn make_inside(&mut self, name: Name) -> io::Result<Vec<OwnedFd>> {
         namespace::unshare()?;
         let mut inside = Links::open()?;
         inside.up(LOOPBACK)?;
         if name.kind != Kind::Isolated {
             self.link(name, &mut inside)?;
         }
-        self.pins.pin(&name.to_string())
+        let sockets = namespace::sockets(if name.kind == Kind::Pod { 0 } else { SOCKETS })?;
+        self.pins.pin(&name.to_string())?;
+        Ok(sockets)
     }
 
     /// The pair of links between host and pod, with everything each end needs to know of the other, so that the first

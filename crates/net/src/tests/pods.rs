@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::host::{ask, inside, on_a_host, open, serve, settings};
 use crate::link::Links;
-use crate::{Network, Settings, listen_in, namespace};
+use crate::{Network, Settings, listen_on, namespace, sockets_in};
 
 fn at(address: Ipv4Addr, port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(address, port)
@@ -43,7 +43,13 @@ fn isolated_namespaces_have_loopback_only_and_a_listener_reaches_out_of_them() {
         let network = open(&dir, "a").await;
         let lease = network.isolated().await.unwrap();
         assert_eq!(lease.address, None);
-        let listener = listen_in(&lease.netns, &[at(Ipv4Addr::LOCALHOST, 9001)], None).unwrap().0.remove(0);
+        let ready = network.take_sockets(&lease);
+        assert_eq!((ready.len(), network.take_sockets(&lease).len()), (3, 0));
+        let address = at(Ipv4Addr::LOCALHOST, 9001);
+        let (mut listeners, connection) = listen_on(ready, &[address], Some(address)).unwrap();
+        let listener = listeners.remove(0);
+        assert_eq!(listener.accept().unwrap().1, connection.unwrap().local_addr().unwrap());
+        assert!(listen_on(sockets_in(&lease.netns, 1).unwrap(), &[address], None).is_err(), "it is taken");
         let inner = File::open(&lease.netns).unwrap();
         let answering = std::thread::spawn(move || {
             let (mut client, _) = listener.accept().unwrap();

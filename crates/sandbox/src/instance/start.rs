@@ -74,8 +74,11 @@ impl Instance {
         let held = spec.held;
         let limit_bytes = spec.memory_bytes;
         let host = shared.clone();
-        let prepared = blocking(move || {
-            let (listeners, connection) = listen(&netns, ports, spec.connected && !held)?;
+        let sockets = shared.settings.network.take_sockets(lease);
+        // With sockets at hand nothing here takes long, but for the layers of an image.
+        let quick = !sockets.is_empty() && matches!(spec.root, Root::Host { .. });
+        let prepare = move || {
+            let (listeners, connection) = listen(&netns, sockets, ports, spec.connected && !held)?;
             let netns = File::open(&netns).map_err(Error::io("opening the network namespace"))?;
             let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
             let (logs, output) = pipe.map_err(|e| Error::io("making a pipe")(e.into()))?;
@@ -83,8 +86,9 @@ impl Instance {
             let (reader, input) = input.map_err(|e| Error::io("making a pipe")(e.into()))?.unzip();
             let stdin = reader.or(connection);
             Ok((order(&host, spec)?, listeners, netns, (logs, output), (stdin, input)))
-        });
-        let (order, [listener, door], netns, (logs, output), (stdin, input)) = prepared.await?;
+        };
+        let prepared = if quick { prepare() } else { blocking(prepare).await };
+        let (order, [listener, door], netns, (logs, output), (stdin, input)) = prepared?;
         stages.push(("listeners and pipes", began.elapsed()));
         let began = std::time::Instant::now();
         let id = order.id.clone();
@@ -126,9 +130,11 @@ impl Instance {
 
 type Listeners = [Option<TcpListener>; 2];
 
-/// A listener for each port that is asked for, and a connection to the first, all in one visit of the namespace.
+/// A listener for each port that is asked for, and a connection to the first, from `sockets` or from what one visit of the
+/// namespace brings.
 fn listen(
     netns: &Path,
+    mut sockets: Vec<OwnedFd>,
     ports: [Option<u16>; 2],
     connected: bool,
 ) -> Result<(Listeners, Option<OwnedFd>), Error> {
@@ -138,7 +144,12 @@ fn listen(
         return Ok(([None, None], None));
     }
     let to = ports[0].filter(|_| connected).map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
-    let (listeners, connection) = net::listen_in(netns, &addresses, to)?;
+    let count = addresses.len() + usize::from(to.is_some());
+    if sockets.len() < count {
+        let made = net::sockets_in(netns, count);
+        sockets = made.map_err(Error::io("making sockets inside"))?;
+    }
+    let (listeners, connection) = net::listen_on(sockets, &addresses, to)?;
     let mut listeners = listeners.into_iter();
     Ok((ports.map(|port| port.and_then(|_| listeners.next())), connection.map(OwnedFd::from)))
 }
