@@ -227,3 +227,65 @@ def test_modules_are_what_python_makes_of_them(platform):
         return [event["message"] for event in events if "SyntaxWarning" in event["message"]]
     assert wait_for("the warning", warned)[0].startswith("/var/task/latin.py:5: SyntaxWarning")
     client.delete_function(FunctionName=name)
+
+
+AT_THE_START = """
+import encodings, os, subprocess, sys
+
+def handler(event, context):
+    with open("/proc/self/environ") as file:
+        began_with = file.read()
+    if event:
+        return began_with
+    codecs = {name: (module.__file__, module.__cached__, module.__spec__.origin, module.__spec__.cached, str(module.__loader__.path))
+              for name, module in sys.modules.items() if name.startswith("encodings")}
+    program = "import encodings, sys; print(encodings.__file__, sys.path)"
+    child = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True, check=True)
+    return {"codecs": codecs, "place": list(encodings.__path__), "path": sys.path, "child": child.stdout,
+            "idna": "b\\xfccher".encode("idna").decode(), "latin": "\\xfc".encode("latin-1").hex(),
+            "env": {name: os.environ[name] for name in ("PYTHONPATH", "LD_LIBRARY_PATH")},
+            "known": sorted(place for place in sys.path_importer_cache if place.startswith("/var/runtime"))}
+"""
+
+
+def test_what_stands_ready_for_an_interpreters_start_is_not_seen_later(platform):
+    """A Python finds its libraries and codecs in a directory of the platform, and a function finds them where they are."""
+    client = platform.boto3("lambda")
+    answers = []
+    # The second one reads its own start variables, and so has nothing ready.
+    for variables in ({}, {"PYTHONHASHSEED": "0"}):
+        name = f"cold-{uuid.uuid4().hex[:8]}"
+        client.create_function(
+            FunctionName=name, Runtime=python_runtime(), Role=ROLE, Handler="index.handler", MemorySize=195,
+            Code={"ZipFile": zipped(**{"index.py": AT_THE_START})}, Environment={"Variables": variables})
+        for event in (b"{}", b"1"):
+            answer = client.invoke(FunctionName=name, Payload=event)
+            answers.append(json.loads(answer["Payload"].read()))
+            assert "FunctionError" not in answer, answers
+        client.delete_function(FunctionName=name)
+    ready, ready_began, plain, plain_began = answers
+    assert "/var/runtime/python3" in ready_began and "/var/runtime/python3" not in plain_began
+    assert ready == plain
+    assert ready["idna"] == "xn--bcher-kva" and all(file.endswith(".py") for file, *_ in ready["codecs"].values())
+
+
+@pytest.mark.parametrize("event", [
+    '{"name": "plain", "numbers": [0, -1, 12345678901234567890], "nested": {"a": [true, false, null], "": {}}, "none": []}',
+    '{"text": "caf\\u00e9 \\"quoted\\" \\\\ \\n", "floats": [1.5, -0.0, 1e3], "twice": 1, "twice": 2, "\\u00e9": "\\ud83d\\ude00"}',
+    '[' * 60 + ']' * 60,
+    '{"long": "' + "x" * 5000 + '", "list": [' + ", ".join(str(n) for n in range(500)) + ']}',
+    ' "only a string" ',
+    '-7',
+])
+def test_the_first_event_is_read_as_all_others_are(platform, event):
+    """The first one finds the accelerator of `json` not loaded yet."""
+    client = platform.boto3("lambda")
+    name = f"cold-{uuid.uuid4().hex[:8]}"
+    code = "def handler(event, context):\n    return {'event': event, 'repr': repr(event)}\n"
+    client.create_function(
+        FunctionName=name, Runtime=python_runtime(), Role=ROLE, Handler="index.handler",
+        Code={"ZipFile": zipped(**{"index.py": code})}, Environment={"Variables": {"PYTHONHASHSEED": "0"}})
+    first, second = (client.invoke(FunctionName=name, Payload=event)["Payload"].read() for _ in range(2))
+    client.delete_function(FunctionName=name)
+    assert first == second
+    assert json.loads(first) == {"event": json.loads(event), "repr": repr(json.loads(event))}

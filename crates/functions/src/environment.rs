@@ -90,6 +90,17 @@ pub(crate) fn environment(
     all.into_iter().collect()
 }
 
+/// Has Python look in this directory of the sandbox before all others.
+pub(crate) fn look_first(env: &mut [(String, String)], dir: &str) {
+    for (name, value) in env {
+        match name.as_str() {
+            "LD_LIBRARY_PATH" => value.insert_str(0, &format!("{dir}/lib:")),
+            "PYTHONPATH" => value.insert_str(0, &format!("{dir}:")),
+            _ => {}
+        }
+    }
+}
+
 /// The runtime's own interpreter first, as on Lambda, for programs that a function starts by its name.
 fn path(program: &Program) -> String {
     const STANDARD: &str = "/usr/local/bin:/usr/bin:/bin:/opt/bin";

@@ -2,6 +2,7 @@
 //! promises, and everything in the image that the runtime was given. Owns `runtimes/` below the room's directory, where it writes its bootstraps; called when a function is
 //! created and when an instance starts.
 
+mod ahead;
 mod images;
 mod probe;
 mod version;
@@ -103,6 +104,8 @@ pub(crate) struct Program {
     pub(crate) interpreter: String,
     /// Whether it takes a connection to the Runtime API as standard input when it finds one there.
     pub(crate) connected: bool,
+    /// Where in the sandbox it finds at once what it looks for when it starts, see [`ahead`].
+    pub(crate) ahead: Option<String>,
     /// Directories of the host that it needs beside the standard ones.
     pub(crate) prefixes: Vec<PathBuf>,
     /// `AWS_EXECUTION_ENV`; runtimes that bring their own program get none.
@@ -127,6 +130,7 @@ impl Program {
             waiting: None,
             interpreter: String::new(),
             connected: false,
+            ahead: None,
             prefixes: Vec::new(),
             execution_env: None,
             cwd: "/var/task".to_owned(),
@@ -216,10 +220,12 @@ impl Runtimes {
         let file = |name: &str| vec![format!("/var/runtime/{name}.{extension}")];
         let python = language == Language::Python;
         let compiled = python.then(|| self.compile(&interpreter.path, version)).flatten();
+        let ahead = compiled.is_some().then(|| self.gather(&interpreter.path, version)).flatten();
         Ok(Program {
             waiting: Some(command(&file("waiting"))),
             interpreter: interpreter.version,
             connected: python,
+            ahead,
             prefixes: interpreter.prefixes,
             execution_env: Some(format!("AWS_Lambda_{runtime}")),
             ..Program::on_host(command(&compiled.unwrap_or_else(|| file("bootstrap"))))
@@ -242,6 +248,18 @@ impl Runtimes {
         // The code follows a head of 16 bytes (PEP 552).
         let run = format!("exec(__import__('marshal').loads(open('{file}','rb').read()[16:]))");
         Some(vec!["-c".to_owned(), run])
+    }
+
+    /// Puts what this Python looks for when it starts where it looks first; gives where that is in a sandbox.
+    fn gather(&self, interpreter: &Path, version: &str) -> Option<String> {
+        let name = format!("python{version}");
+        match ahead::gather(interpreter, &self.dir.join(&name)) {
+            Ok(()) => Some(format!("/var/runtime/{name}")),
+            Err(error) => {
+                tracing::warn!(%error, version, "what Python starts with could not be gathered; it looks for it each time");
+                None
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use super::Pool;
 use crate::code::merged_name;
 use crate::definition::Definition;
-use crate::environment::environment;
+use crate::environment::{environment, look_first};
 use crate::machine::Machine;
 use crate::preboot::{Kind, is_read_at_start};
 use crate::program::command::{argv, settings};
@@ -136,11 +136,15 @@ async fn plan(
     let entry = |reason: String| InitFailure::Fault(Fault::Entrypoint(reason));
     let web = settings(revision, &program, layers.as_deref()).map_err(entry)?;
     let argv = argv(revision, &program, task.as_deref(), layers.as_deref(), web.is_some()).map_err(entry)?;
-    let env = environment(machine, definition, &program, id, stream);
+    let mut env = environment(machine, definition, &program, id, stream);
     // A wrapper, or what it starts, may read its standard input.
     let connected = program.connected && argv == program.argv;
     let own_start = argv != program.argv || revision.environment.keys().any(|name| is_read_at_start(name));
     let web = web.map(|settings| Web::new(settings, &env));
+    // Its bootstrap takes it away again, before anything of the function runs.
+    if let Some(ahead) = program.ahead.as_ref().filter(|_| !own_start && external.is_empty()) {
+        look_first(&mut env, ahead);
+    }
     let spec = Spec {
         id: id.to_owned(),
         argv,

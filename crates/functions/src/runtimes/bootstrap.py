@@ -28,8 +28,8 @@ def setting(name):
     return None if value is None else value.decode("utf-8", "surrogateescape")
 
 
-def set_trace(value):
-    name = "_X_AMZN_TRACE_ID"
+def set_setting(name, value):
+    """Sets an environment variable; None or nothing removes it."""
     os = sys.modules.get("os")
     if hasattr(os, "environ"):
         if value:
@@ -37,7 +37,7 @@ def set_trace(value):
         else:
             os.environ.pop(name, None)
     elif value:
-        posix.environ[name.encode()] = value.encode()
+        posix.environ[name.encode()] = value.encode("utf-8", "surrogateescape")
         posix.putenv(name, value)
     elif posix.environ.pop(name.encode(), None) is not None:
         posix.unsetenv(name)
@@ -205,18 +205,102 @@ def json_codec():
     return from_json, to_json
 
 
+def plain_from_json(text):
+    """A short and plain text: strings without escapes, and whole numbers. An exception says that it is another one."""
+
+    def skip(at):
+        while text[at] in " \t\n\r":
+            at += 1
+        return at
+
+    def parse(at):
+        begin = text[at]
+        if begin == '"':
+            end = text.index('"', at + 1)
+            string = text[at + 1:end]
+            if "\\" in string or not string.isprintable():
+                raise ValueError
+            return string, end + 1
+        if begin in "{[":
+            found, close = ({}, "}") if begin == "{" else ([], "]")
+            at = skip(at + 1)
+            if text[at] == close:
+                return found, at + 1
+            while True:
+                value, at = parse(at)
+                if begin == "[":
+                    found.append(value)
+                else:
+                    at = skip(at)
+                    if type(value) is not str or text[at] != ":":
+                        raise ValueError
+                    found[value], at = parse(skip(at + 1))
+                at = skip(at)
+                if text[at] == close:
+                    return found, at + 1
+                if text[at] != ",":
+                    raise ValueError
+                at = skip(at + 1)
+        for word, value in (("true", True), ("false", False), ("null", None)):
+            if text.startswith(word, at):
+                return value, at + len(word)
+        first = end = at + 1 if begin == "-" else at
+        while end < len(text) and text[end] in "0123456789":
+            end += 1
+        if end == first or (text[first] == "0" and end > first + 1) or text[end:end + 1] in (".", "e", "E"):
+            raise ValueError
+        return int(text[at:end]), end
+
+    value, end = parse(0)
+    if end != len(text):
+        raise ValueError
+    return value
+
+
+def plain_to_json(value):
+    """Few and plain values, likewise."""
+    left = 100
+
+    def text(value):
+        nonlocal left
+        left -= 1
+        kind = type(value)
+        if kind is str and value.isascii() and value.isprintable() and '"' not in value and "\\" not in value:
+            return f'"{value}"'
+        if kind is dict and len(value) <= left and all([type(name) is str for name in value]):
+            return "{" + ", ".join([f"{text(name)}: {text(item)}" for name, item in value.items()]) + "}"
+        if kind is list and len(value) <= left:
+            return "[" + ", ".join([text(item) for item in value]) + "]"
+        if kind is int:
+            return repr(value)
+        if value is None or kind is bool:
+            return "null" if value is None else "true" if value else "false"
+        raise ValueError
+
+    return text(value).encode()
+
+
 def from_json(body):
+    if len(body) <= 2048:
+        try:
+            return plain_from_json(body.decode().strip(" \t\n\r"))
+        except Exception:
+            pass
     use_json()
     return from_json(body)
 
 
 def to_json(value):
-    use_json()
+    try:
+        return plain_to_json(value)
+    except Exception:
+        use_json()
     return to_json(value)
 
 
 def use_json():
-    """Puts the real functions in the place of the two above."""
+    """Puts the real functions in the place of the two above, which spare the first event the loading of the accelerator:
+    where it is a file, that takes longer than all else that happens to a small event."""
     global from_json, to_json
     from_json, to_json = json_codec()
 
@@ -409,12 +493,14 @@ def init(connection):
 def serve(connection, handler):
     global request_id
     connection.send("GET", "invocation/next")
-    use_json()
+    spared = "_json" not in sys.modules and "_json" not in sys.builtin_module_names
+    if not spared:
+        use_json()
     context_of = context_type()
     while True:
         headers, body = connection.receive()
         request_id = headers["lambda-runtime-aws-request-id"]
-        set_trace(headers.get("lambda-runtime-trace-id"))
+        set_setting("_X_AMZN_TRACE_ID", headers.get("lambda-runtime-trace-id"))
         try:
             context = context_of(headers)
             result, kind = marshal(handler(unmarshal(body), context))
@@ -427,6 +513,9 @@ def serve(connection, handler):
             sys.stdout.flush()
             connection.call("POST", f"invocation/{request_id}/response", result, f"Content-Type: {kind}\r\n")
         connection.send("GET", "invocation/next")
+        if spared:
+            use_json()
+            spared = False
 
 
 def is_directory(path):
@@ -436,7 +525,35 @@ def is_directory(path):
         return False
 
 
+def look_where_all_is():
+    """The interpreter found its libraries and codecs in a directory of the platform that stood first in its paths. What is
+    looked for from now on, here and in programs that the function starts, is looked for as if that had not been there."""
+    ahead = f"{setting('LAMBDA_RUNTIME_DIR')}/python{sys.version_info[0]}.{sys.version_info[1]}"
+    for name, first in (("PYTHONPATH", f"{ahead}:"), ("LD_LIBRARY_PATH", f"{ahead}/lib:")):
+        value = setting(name) or ""
+        if value.startswith(first):
+            set_setting(name, value[len(first):])
+    if ahead not in sys.path:
+        return
+    sys.path.remove(ahead)
+    import _frozen_importlib_external as machinery
+    import encodings
+
+    directory = encodings.normalize_encoding.__code__.co_filename.rpartition("/")[0]
+    for place in (ahead, *encodings.__path__):
+        sys.path_importer_cache.pop(place, None)
+    for name, module in sys.modules.items():
+        package, _, codec = name.partition(".")
+        if package == "encodings" and module.__file__.startswith(ahead):
+            spec, file = module.__spec__, f"{directory}/{codec or '__init__'}.py"
+            spec.origin = module.__file__ = file
+            spec.cached = module.__cached__ = machinery.cache_from_source(file)
+            spec.loader = module.__loader__ = machinery.SourceFileLoader(name, file)
+    encodings.__path__[:] = [directory]
+
+
 def main():
+    look_where_all_is()
     sys.argv[:] = [__file__]
     builtins.exit, builtins.quit = Quitter("exit"), Quitter("quit")
     sys.stdout.reconfigure(errors="backslashreplace")
