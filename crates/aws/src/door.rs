@@ -1,11 +1,14 @@
 //! The door itself: reads a request, checks its signature, and hands it to its service. Answers every failure in the
 //! shape that the clients of that service read.
 
+use crate::bodies::{Bodies, REQUEST_BYTES_MAX, Share};
 use crate::fault::Fault;
 use crate::reply::{Body, Reply};
+use crate::session::FromInstance;
 use crate::{cloudwatch, dory, iam, lambda, logs, session, sts};
 use bytes::{Bytes, BytesMut};
 use client::Objects;
+use functions::{Throttle, ThrottleReason};
 use futures::FutureExt;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
@@ -13,9 +16,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-
-/// The largest request: an archive of 50 MiB in base64 and what belongs to it, the limit that AWS names.
-const REQUEST_BYTES_MAX: usize = 70_167_211;
+use std::time::Duration;
 
 /// The namespace of the functions that AWS clients see.
 pub(crate) const NAMESPACE: &str = "default";
@@ -39,8 +40,11 @@ pub struct Config {
     pub url_base: String,
 }
 
-/// The whole body, if it is not too large.
-async fn read(mut body: Body) -> Result<Bytes, Fault> {
+/// How long callers stay away whose requests there was no room for.
+const FULL: Duration = Duration::from_secs(1);
+
+/// The whole body, if it is not too large and there is room for it.
+async fn read(mut body: Body, share: &mut Share<'_>) -> Result<Bytes, Fault> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Fault::bad_content(format!("The request was cut off: {error}")))?;
@@ -49,6 +53,10 @@ async fn read(mut body: Body) -> Result<Bytes, Fault> {
             return Err(Fault::too_large(format!(
                 "Request must be smaller than {REQUEST_BYTES_MAX} bytes for the CreateFunction operation"
             )));
+        }
+        if !share.grow(data.len()) {
+            let throttle = Throttle::new(ThrottleReason::CallerRateLimitExceeded, FULL);
+            return Err(Fault::throttled("Too many bytes of requests are in flight", throttle));
         }
         bytes.extend_from_slice(&data);
     }
@@ -60,6 +68,7 @@ pub struct Door {
     pub(crate) config: Config,
     pub(crate) objects: Objects,
     pub(crate) layers: Objects,
+    bodies: Bodies,
 }
 
 /// A request whose signature held.
@@ -89,7 +98,7 @@ impl Door {
     pub fn new(config: Config) -> Door {
         let objects = Objects::new(config.client.clone(), functions::resource());
         let layers = Objects::new(config.client.clone(), functions::layer_resource());
-        Door { config, objects, layers }
+        Door { config, objects, layers, bodies: Bodies::default() }
     }
 
     /// Makes the role of functions that nobody made one for, if it is not there. The platform calls this as it starts.
@@ -135,13 +144,17 @@ impl Door {
         protocol: Protocol,
         request_id: &str,
     ) -> Result<Reply, Fault> {
-        let body = read(body).await?;
+        let from = parts.extensions.get::<FromInstance>().map(|FromInstance(instance)| instance.clone());
+        let mut share = self.bodies.share(from);
+        let body = read(body, &mut share).await?;
         let json = matches!(protocol, Protocol::Json | Protocol::Target);
         let now = Timestamp::now();
         let find = |id: &str, token: Option<&str>| self.config.keys.find(id, token, now);
         let caller = sigv4::verify(&parts, &body, &find, now)
             .and_then(|caller| session::at_home(&parts, caller))
             .map_err(|error| Fault::signature(&error, json))?;
+        // What the host sends is trusted from here on; what an instance sends is counted until it is answered.
+        let _share = (!share.is_outside()).then_some(share);
         let call = Call { parts, body, caller, json, request_id: request_id.to_owned() };
         // A session of a role that is gone is refused, whatever it asks for.
         session::identity(self, &call).await?;

@@ -13,6 +13,7 @@
 //!   Fault ─ one error, in the shape of the protocol that it is answered in
 //! ```
 
+mod bodies;
 mod cloudwatch;
 mod door;
 mod dory;

@@ -184,3 +184,37 @@ async fn a_log_is_not_a_way_into_the_file_system() {
         assert!(answer.starts_with("404 "), "{path}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn an_instance_cannot_fill_the_memory_with_what_it_sends() {
+    use futures::{FutureExt, StreamExt};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    let house = House::open().await;
+    let from = |instance: Option<&str>, body: Body| {
+        let request = Request::post("/2015-03-31/functions").body(body).expect("a request");
+        let (mut parts, body) = request.into_parts();
+        if let Some(instance) = instance {
+            parts.extensions.insert(crate::FromInstance(instance.to_owned()));
+        }
+        Request::from_parts(parts, body)
+    };
+    // It sends much, and never the end.
+    let some = futures::stream::iter([Ok(Frame::data(vec![b'x'; 60_000_000].into()))]);
+    let endless = StreamBody::new(some.chain(futures::stream::pending())).boxed_unsync();
+    let mut open = Box::pin(house.door.handle(from(Some("a"), endless)));
+    assert!(open.as_mut().now_or_never().is_none());
+    let more = || text(&"x".repeat(20_000_000));
+    let answer = show(house.door.handle(from(Some("a"), more())).await).await;
+    assert!(
+        answer.starts_with("429 TooManyRequestsException") && answer.contains("CallerRateLimitExceeded"),
+        "{answer}"
+    );
+    for other in [Some("b"), None] {
+        let answer = show(house.door.handle(from(other, more())).await).await;
+        assert!(answer.starts_with("403 "), "{answer}");
+    }
+    drop(open);
+    let answer = show(house.door.handle(from(Some("a"), more())).await).await;
+    assert!(answer.starts_with("403 "), "{answer}");
+}
