@@ -10,8 +10,10 @@ use bytes::{Bytes, BytesMut};
 use client::Objects;
 use functions::{Throttle, ThrottleReason};
 use futures::FutureExt;
+use http::header::AsHeaderName;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, header};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use std::panic::AssertUnwindSafe;
@@ -20,6 +22,11 @@ use std::time::Duration;
 
 /// The namespace of the functions that AWS clients see.
 pub(crate) const NAMESPACE: &str = "default";
+
+// Names in this form are looked up and set without being read first.
+static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+/// Of every answer.
+pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// What the door needs.
 pub struct Config {
@@ -57,6 +64,10 @@ async fn read(mut body: Body, share: &mut Share<'_>) -> Result<Bytes, Fault> {
         if !share.grow(data.len()) {
             let throttle = Throttle::new(ThrottleReason::CallerRateLimitExceeded, FULL);
             return Err(Fault::throttled("Too many bytes of requests are in flight", throttle));
+        }
+        // Most come in one piece, which need not be copied.
+        if bytes.is_empty() && body.is_end_stream() {
+            return Ok(data);
         }
         bytes.extend_from_slice(&data);
     }
@@ -129,10 +140,10 @@ impl Door {
                 },
             }
         });
-        if !reply.headers().contains_key("x-amzn-requestid")
+        if !reply.headers().contains_key(&REQUEST_ID)
             && let Ok(value) = HeaderValue::from_str(&request_id)
         {
-            reply.headers_mut().insert("x-amzn-requestid", value);
+            reply.headers_mut().insert(&REQUEST_ID, value);
         }
         reply
     }
@@ -156,8 +167,7 @@ impl Door {
         // What the host sends is trusted from here on; what an instance sends is counted until it is answered.
         let _share = (!share.is_outside()).then_some(share);
         let call = Call { parts, body, caller, json, request_id: request_id.to_owned() };
-        // A session of a role that is gone is refused, whatever it asks for.
-        session::identity(self, &call).await?;
+        session::check(self, &call).await?;
         if call.parts.uri.path().starts_with(dory::PREFIX) {
             return dory::serve(self, &call).await;
         }
@@ -178,14 +188,14 @@ impl Door {
 /// called with forms, or sign for one of them.
 fn protocol(parts: &Parts) -> Protocol {
     let header =
-        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signed_for = scoped(header("authorization"), "/")
+        |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let signed_for = scoped(header(header::AUTHORIZATION), "/")
         .or_else(|| scoped(parts.uri.query().unwrap_or_default(), "%2F"))
         .unwrap_or_default();
-    let form = || header("content-type").starts_with("application/x-www-form-urlencoded");
+    let form = || header(header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
     match signed_for {
         "monitoring" => Protocol::Metrics,
-        _ if parts.headers.contains_key("x-amz-target") => Protocol::Target,
+        _ if parts.headers.contains_key(&TARGET) => Protocol::Target,
         "iam" => Protocol::Query(iam::XML_NAMESPACE),
         "sts" => Protocol::Query(sts::XML_NAMESPACE),
         _ if form() => Protocol::Query(sts::XML_NAMESPACE),
@@ -234,7 +244,7 @@ impl Call {
     }
 
     /// A header as text.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
     }
 }

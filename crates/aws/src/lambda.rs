@@ -45,7 +45,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
     if call.caller.region != door.config.region {
         return Err(Fault::region(&call.caller.region, &door.config.region));
     }
-    constraint::check(route.operation, &route.named(), call)?;
+    constraint::check(route.operation, || route.named(), call)?;
     let parameter = |index: usize| route.parameters.get(index).map(String::as_str).unwrap_or_default();
     let name = || door.name(parameter(0), call.parameter("Qualifier"));
     match route.operation {

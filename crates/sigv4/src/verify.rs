@@ -5,10 +5,18 @@ use crate::sign::{amz_date, same, signature};
 use crate::{
     ALGORITHM, CLOCK_SKEW_MINUTES, Caller, PRESIGNED_SECONDS_MAX, Secret, UNSIGNED_PAYLOAD, canonical,
 };
+use http::header::AUTHORIZATION;
 use http::request::Parts;
+use http::{HeaderName, header::AsHeaderName};
 use jiff::civil::DateTime;
-use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, tz::Offset};
 use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+// A name in this form is looked up without being read first.
+static DATE: HeaderName = HeaderName::from_static("x-amz-date");
+static TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+static BODY_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// Why a request was refused. The text is what AWS answers; [`VerifyError::code`] is its error code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -92,25 +100,25 @@ pub fn verify(parts: &Parts, body: &[u8], lookup: Lookup<'_>, now: Timestamp) ->
 }
 
 /// What a request says about its own signature, wherever it says it.
-struct Claim {
-    credential: String,
-    signed_headers: String,
-    signature: String,
-    date: String,
-    session_token: Option<String>,
+struct Claim<'a> {
+    credential: Cow<'a, str>,
+    signed_headers: Cow<'a, str>,
+    signature: Cow<'a, str>,
+    date: Cow<'a, str>,
+    session_token: Option<Cow<'a, str>>,
     presigned: bool,
     expires_seconds: Option<u64>,
 }
 
-impl Claim {
-    fn read(parts: &Parts) -> Result<Claim, VerifyError> {
-        match header(parts, "authorization") {
+impl<'a> Claim<'a> {
+    fn read(parts: &'a Parts) -> Result<Claim<'a>, VerifyError> {
+        match header(parts, AUTHORIZATION) {
             Some(value) => Claim::from_header(parts, value),
             None => Claim::from_query(parts.uri.query().unwrap_or("")),
         }
     }
 
-    fn from_header(parts: &Parts, value: &str) -> Result<Claim, VerifyError> {
+    fn from_header(parts: &'a Parts, value: &'a str) -> Result<Claim<'a>, VerifyError> {
         let Some(fields) = value.trim().strip_prefix(ALGORITHM) else {
             return Err(VerifyError::Incomplete(format!(
                 "Unsupported AWS 'algorithm': '{}'.",
@@ -121,14 +129,14 @@ impl Claim {
             fields
                 .split(',')
                 .find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
-                .map(str::to_owned)
+                .map(Cow::Borrowed)
         };
-        let date = header(parts, "x-amz-date").map(str::to_owned);
+        let date = header(parts, &DATE).map(Cow::Borrowed);
         let found = [field("Credential"), field("Signature"), field("SignedHeaders"), date];
         let [Some(credential), Some(signature), Some(signed_headers), Some(date)] = found else {
             return Err(VerifyError::Incomplete(lacking(&found, value)));
         };
-        let session_token = header(parts, "x-amz-security-token").map(str::to_owned);
+        let session_token = header(parts, &TOKEN).map(Cow::Borrowed);
         Ok(Claim {
             credential,
             signed_headers,
@@ -140,11 +148,11 @@ impl Claim {
         })
     }
 
-    fn from_query(query: &str) -> Result<Claim, VerifyError> {
+    fn from_query(query: &'a str) -> Result<Claim<'a>, VerifyError> {
         let field = |name: &str| {
             query.split('&').find_map(|pair| {
                 let value = pair.strip_prefix(name)?.strip_prefix('=')?;
-                Some(percent_decode_str(value).decode_utf8_lossy().into_owned())
+                Some(percent_decode_str(value).decode_utf8_lossy())
             })
         };
         let Some(signature) = field("X-Amz-Signature") else { return Err(VerifyError::Missing) };
@@ -175,7 +183,7 @@ impl Claim {
 }
 
 /// AWS lists every part that an `Authorization` header lacks, one sentence each.
-fn lacking(found: &[Option<String>; 4], value: &str) -> String {
+fn lacking(found: &[Option<Cow<'_, str>>; 4], value: &str) -> String {
     let names = ["Credential", "Signature", "SignedHeaders"];
     let mut text = String::new();
     for (name, _) in names.iter().zip(found).filter(|(_, found)| found.is_none()) {
@@ -195,10 +203,10 @@ fn split_credential(credential: &str) -> Result<(&str, &str), VerifyError> {
 }
 
 fn split_scope(scope: &str) -> Result<[&str; 3], VerifyError> {
-    let parts: Vec<&str> = scope.split('/').collect();
-    match parts[..] {
-        [day, region, service, "aws4_request"] => Ok([day, region, service]),
-        [_, _, _, _] => Err(VerifyError::Incomplete(
+    let mut parts = scope.split('/');
+    match [(); 5].map(|()| parts.next()) {
+        [Some(day), Some(region), Some(service), Some("aws4_request"), None] => Ok([day, region, service]),
+        [_, _, _, Some(_), None] => Err(VerifyError::Incomplete(
             "Credential should be scoped with a valid terminator: 'aws4_request'.".to_owned(),
         )),
         _ => Err(bad_credential(scope)),
@@ -214,16 +222,12 @@ fn bad_credential(credential: &str) -> VerifyError {
 
 /// A header request may be five minutes old or early; a presigned one lives as long as it says.
 fn check_date(claim: &Claim, day: &str, now: Timestamp) -> Result<(), VerifyError> {
-    let date = DateTime::strptime("%Y%m%dT%H%M%SZ", &claim.date)
-        .ok()
-        .and_then(|civil| civil.to_zoned(TimeZone::UTC).ok())
-        .map(|zoned| zoned.timestamp())
-        .ok_or_else(|| {
-            VerifyError::Incomplete(format!(
-                "Date must be in ISO-8601 'basic format'. Got '{}'. See http://en.wikipedia.org/wiki/ISO_8601",
-                claim.date
-            ))
-        })?;
+    let date = read_date(&claim.date).ok_or_else(|| {
+        VerifyError::Incomplete(format!(
+            "Date must be in ISO-8601 'basic format'. Got '{}'. See http://en.wikipedia.org/wiki/ISO_8601",
+            claim.date
+        ))
+    })?;
     if claim.date[..8] != *day {
         return Err(VerifyError::Expired(format!(
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '{day}' != \
@@ -256,12 +260,25 @@ fn check_date(claim: &Claim, day: &str, now: Timestamp) -> Result<(), VerifyErro
     Ok(())
 }
 
+/// `20260101T000000Z`
+fn read_date(text: &str) -> Option<Timestamp> {
+    let (day, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let digits = |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(day, 8) || !digits(time, 6) {
+        return None;
+    }
+    let two = |text: &str, at: usize| text[at..at + 2].parse().ok();
+    let (year, month, day) = (day[..4].parse().ok()?, two(day, 4)?, two(day, 6)?);
+    let civil = DateTime::new(year, month, day, two(time, 0)?, two(time, 2)?, two(time, 4)?, 0).ok()?;
+    Offset::UTC.to_timestamp(civil).ok()
+}
+
 /// The body hash that the client must have signed. A hash that the client states must be the body's own.
 fn body_hash(parts: &Parts, body: &[u8], service: &str, presigned: bool) -> Result<String, VerifyError> {
     if presigned && service == "s3" {
         return Ok(UNSIGNED_PAYLOAD.to_owned());
     }
-    match header(parts, "x-amz-content-sha256") {
+    match header(parts, &BODY_SHA256) {
         Some(UNSIGNED_PAYLOAD) => Ok(UNSIGNED_PAYLOAD.to_owned()),
         Some(stated) if stated.starts_with("STREAMING-") => Err(VerifyError::Incomplete(format!(
             "x-amz-content-sha256 '{stated}' is not supported: sign the whole body."
@@ -276,7 +293,7 @@ fn body_hash(parts: &Parts, body: &[u8], service: &str, presigned: bool) -> Resu
     }
 }
 
-fn header<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
+fn header(parts: &Parts, name: impl AsHeaderName) -> Option<&str> {
     parts.headers.get(name)?.to_str().ok()
 }
 

@@ -10,8 +10,13 @@ use serde_json::{Map, Value};
 use table::{Kind, Member, Place, TABLE};
 
 /// Checks the input of an operation: the decoded parameters of its path, by name, its query and its body.
-pub(crate) fn check(operation: &str, path: &[(&str, &str)], call: &Call) -> Result<(), Fault> {
+pub(crate) fn check<'a>(
+    operation: &str,
+    path: impl FnOnce() -> Vec<(&'static str, &'a str)>,
+    call: &Call,
+) -> Result<(), Fault> {
     let Some(members) = TABLE.operation(operation) else { return Ok(()) };
+    let path = path();
     let body = match members.iter().any(|member| member.place == Place::Body) {
         true => super::input(call)?,
         false => Map::new(),

@@ -1,15 +1,26 @@
 //! `Invoke`: the headers of the API in, those of the answer out. The hot path: nothing here reads or writes an object.
 
 use super::name::Name;
-use crate::door::{Call, Door, NAMESPACE};
+use crate::door::{Call, Door, NAMESPACE, REQUEST_ID};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use functions::{Invocation, InvocationKind, InvokeError, Throttle, ThrottleReason};
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use std::time::Duration;
+
+// Names in this form are looked up and set without being read first.
+static TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
+static LOG_TYPE: HeaderName = HeaderName::from_static("x-amz-log-type");
+static CLIENT_CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
+static TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+static VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
+static ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+static LOG: HeaderName = HeaderName::from_static("x-amz-log-result");
+static UNSUPPORTED: [HeaderName; 2] =
+    [HeaderName::from_static("x-amz-durable-execution-name"), HeaderName::from_static("x-amz-tenant-id")];
 
 /// The longest client context, decoded, as on AWS.
 const CLIENT_CONTEXT_BYTES_MAX: usize = 3583;
@@ -29,21 +40,21 @@ pub(crate) async fn invoke(door: &Door, call: &Call, name: &Name) -> Result<Repl
         InvocationKind::Event => reply::raw(202, "application/json", outcome.payload),
         InvocationKind::RequestResponse => reply::raw(200, "application/json", outcome.payload),
     };
-    let mut set = |header: &'static str, value: &str| {
+    let mut set = |header: &'static HeaderName, value: &str| {
         // Ids, versions and base64 are always fit for a header.
         if let Ok(value) = HeaderValue::from_str(value) {
             reply.headers_mut().insert(header, value);
         }
     };
-    set("x-amzn-requestid", &outcome.request_id);
+    set(&REQUEST_ID, &outcome.request_id);
     if kind != InvocationKind::Event {
-        set("x-amz-executed-version", &outcome.executed_version);
+        set(&VERSION, &outcome.executed_version);
     }
     if let Some(error) = outcome.error {
-        set("x-amz-function-error", error.as_str());
+        set(&ERROR, error.as_str());
     }
     if let Some(tail) = outcome.log_tail {
-        set("x-amz-log-result", &BASE64_STANDARD.encode(tail));
+        set(&LOG, &BASE64_STANDARD.encode(tail));
     }
     Ok(reply)
 }
@@ -62,17 +73,15 @@ pub(crate) async fn invoke_async(door: &Door, call: &Call, name: &Name) -> Resul
     let outcome = door.config.functions.invoke(invocation).await.map_err(fault)?;
     let mut reply = reply::raw(202, "application/json", Bytes::new());
     if let Ok(id) = HeaderValue::from_str(&outcome.request_id) {
-        reply.headers_mut().insert("x-amzn-requestid", id);
+        reply.headers_mut().insert(&REQUEST_ID, id);
     }
     Ok(reply)
 }
 
 /// What a request asks for, whichever way it wants the answer.
 pub(super) fn invocation(call: &Call, name: &Name) -> Result<Invocation, Fault> {
-    for unsupported in ["X-Amz-Durable-Execution-Name", "X-Amz-Tenant-Id"] {
-        if call.parts.headers.contains_key(unsupported) {
-            return Err(Fault::unsupported(unsupported));
-        }
+    if let Some(unsupported) = UNSUPPORTED.iter().find(|name| call.parts.headers.contains_key(*name)) {
+        return Err(Fault::unsupported(unsupported.as_str()));
     }
     Ok(Invocation {
         namespace: NAMESPACE.to_owned(),
@@ -81,13 +90,13 @@ pub(super) fn invocation(call: &Call, name: &Name) -> Result<Invocation, Fault> 
         kind: kind(call)?,
         payload: if call.body.is_empty() { Bytes::from_static(b"{}") } else { call.body.clone() },
         client_context: client_context(call)?,
-        trace_id: call.header("x-amzn-trace-id").map(str::to_owned),
+        trace_id: call.header(&TRACE_ID).map(str::to_owned),
         log_tail: log_tail(call)?,
     })
 }
 
 fn kind(call: &Call) -> Result<InvocationKind, Fault> {
-    match call.header("x-amz-invocation-type") {
+    match call.header(&TYPE) {
         None | Some("RequestResponse") => Ok(InvocationKind::RequestResponse),
         Some("DryRun") => Ok(InvocationKind::DryRun),
         Some("Event") => Ok(InvocationKind::Event),
@@ -100,7 +109,7 @@ fn kind(call: &Call) -> Result<InvocationKind, Fault> {
 }
 
 fn log_tail(call: &Call) -> Result<bool, Fault> {
-    match call.header("x-amz-log-type") {
+    match call.header(&LOG_TYPE) {
         None | Some("None") => Ok(false),
         Some("Tail") => Ok(true),
         Some(other) => Err(Fault::validation(
@@ -113,7 +122,7 @@ fn log_tail(call: &Call) -> Result<bool, Fault> {
 
 /// Base64 of a JSON document; handed on in one line, because it travels in a header.
 fn client_context(call: &Call) -> Result<Option<String>, Fault> {
-    let Some(text) = call.header("x-amz-client-context") else { return Ok(None) };
+    let Some(text) = call.header(&CLIENT_CONTEXT) else { return Ok(None) };
     let refuse = || Fault::bad_content("Client context must be a valid Base64-encoded JSON object.");
     let bytes = BASE64_STANDARD.decode(text).map_err(|_| refuse())?;
     if bytes.len() > CLIENT_CONTEXT_BYTES_MAX {

@@ -3,6 +3,7 @@
 
 use http::Method;
 use percent_encoding::percent_decode_str;
+use std::sync::LazyLock;
 
 /// Name, method and path of every operation of the model; `{…}` stands for one segment.
 const OPERATIONS: &[(&str, &str, &str)] = &[
@@ -147,20 +148,38 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("UpdateFunctionUrlConfig", "PUT", "/2021-10-31/functions/{FunctionName}/url"),
 ];
 
+/// One of them taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Template {
+    operation: &'static str,
+    method: &'static str,
+    segments: Vec<&'static str>,
+    /// The parameter of the query that tells it from another operation at the same path.
+    asked: Option<&'static str>,
+}
+
+static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
+    let template = |(operation, method, path): &(&'static str, &'static str, &'static str)| {
+        let (path, asked) = path.split_once('?').map_or((*path, None), |(path, asked)| (path, Some(asked)));
+        Template { operation, method, segments: path[1..].split('/').collect(), asked }
+    };
+    OPERATIONS.iter().map(template).collect()
+});
+
 /// A request that the table knows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) operation: &'static str,
     /// The decoded values of the path's parameters, in order.
     pub(crate) parameters: Vec<String>,
-    template: &'static str,
+    template: &'static Template,
 }
 
 impl Route {
     /// The parameters of the path with their names.
     pub(crate) fn named(&self) -> Vec<(&'static str, &str)> {
-        let names =
-            self.template.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+        let segments = self.template.segments.iter();
+        let names = segments.filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
         names.zip(self.parameters.iter().map(String::as_str)).collect()
     }
 }
@@ -169,42 +188,31 @@ impl Route {
 /// when the parameter is there.
 pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Option<Route> {
     let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
-    let mut found: Option<Route> = None;
-    // Every template begins with its date, which tells most of them apart.
-    let likely = |template: &str| template[1..].starts_with(segments[0]);
-    let likely = OPERATIONS.iter().filter(|(_, wanted, at)| *wanted == method.as_str() && likely(at));
-    for (operation, _, template) in likely {
-        let (template, asked) = match template.split_once('?') {
-            Some((template, asked)) => (template, Some(asked)),
-            None => (*template, None),
-        };
-        if asked.is_some_and(|asked| !query.unwrap_or_default().split('&').any(|pair| pair == asked)) {
-            continue;
-        }
-        if let Some(parameters) = fit(template, &segments)
-            && (found.is_none() || asked.is_some())
-        {
-            found = Some(Route { operation, parameters, template });
-        }
-    }
-    found
+    let asked = |template: &Template| {
+        let asked = template.asked;
+        asked.is_none_or(|asked| query.unwrap_or_default().split('&').any(|pair| pair == asked))
+    };
+    let fits = TEMPLATES.iter().filter(|template| template.fits(method, &segments) && asked(template));
+    let template = fits.max_by_key(|template| template.asked.is_some())?;
+    Some(Route { operation: template.operation, parameters: template.parameters(&segments)?, template })
 }
 
-/// The decoded parameters, if the path has the form of the template.
-fn fit(template: &str, segments: &[&str]) -> Option<Vec<String>> {
-    let (mut found, mut parameters) = (segments.iter(), Vec::new());
-    for wanted in template[1..].split('/') {
-        match *found.next()? {
-            parameter if wanted.starts_with('{') => parameters.push(parameter),
-            segment if segment == wanted => {}
-            _ => return None,
-        }
+impl Template {
+    /// Whether a path has its form. The ends of paths differ most, so they are looked at first.
+    fn fits(&self, method: &Method, segments: &[&str]) -> bool {
+        let fit = |(wanted, segment): (&&str, &&str)| wanted == segment || wanted.starts_with('{');
+        self.segments.len() == segments.len()
+            && self.segments.iter().zip(segments).rev().all(fit)
+            && self.method == method.as_str()
     }
-    if found.next().is_some() {
-        return None;
+
+    /// The decoded parameters of a path that has its form.
+    fn parameters(&self, segments: &[&str]) -> Option<Vec<String>> {
+        let both = self.segments.iter().zip(segments);
+        let parameters = both.filter(|(wanted, _)| wanted.starts_with('{'));
+        let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
+        parameters.map(|(_, segment)| decoded(segment)).collect()
     }
-    let decoded = |text: &str| Some(percent_decode_str(text).decode_utf8().ok()?.into_owned());
-    parameters.into_iter().map(decoded).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ fn refuse(operation: &str, uri: &str, body: Value) -> String {
     let (parts, ()) = Request::get(uri).body(()).expect("a request").into_parts();
     let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
     let call = Call::unsigned(parts, body.into());
-    match check(operation, &[("FunctionName", "hello"), ("LayerName", "l"), ("VersionNumber", "1")], &call) {
+    let path = || vec![("FunctionName", "hello"), ("LayerName", "l"), ("VersionNumber", "1")];
+    match check(operation, path, &call) {
         Ok(()) => "fine".to_owned(),
         Err(fault) => format!("{}: {}", fault.code, fault.message),
     }
