@@ -27,6 +27,8 @@ pub(crate) struct Function {
     pub(crate) reserved_concurrency: Option<u32>,
     /// Instances provisioned for versions of the function.
     pub(crate) provisioned_sum: u32,
+    /// Whether the function, with all its versions, may call itself round and round.
+    pub(crate) may_loop: bool,
 }
 
 impl Function {

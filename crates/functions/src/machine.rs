@@ -46,7 +46,8 @@ impl Machine {
 
     /// `arn:aws:lambda:us-east-1:000000000000:function:hello`
     pub(crate) fn function_arn(&self, name: &str) -> String {
-        format!("arn:aws:lambda:{}:{}:function:{name}", self.region, self.account_id)
+        // Each invocation has it twice: in one piece of memory, without the machinery of `format!`.
+        ["arn:aws:lambda:", &self.region, ":", &self.account_id, ":function:", name].concat()
     }
 
     /// The same with a version or an alias, if there is one.

@@ -3,12 +3,16 @@
 
 use jiff::Timestamp;
 use sigv4::hex_sha256;
+use std::fmt::Write;
 
 /// How often the same chain of calls may go through one function, as on AWS.
 const ROUNDS_MAX: u32 = 16;
 
 /// Functions that a chain remembers; a longer one forgets where it began, and the header stays short.
 const LINEAGE_MAX: usize = 32;
+
+/// A header that is made here.
+const HEADER_BYTES: usize = 100;
 
 /// The chain of calls goes round and round through this function.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,11 +23,16 @@ pub(crate) struct Loop;
 pub(crate) fn pass_on(incoming: Option<&str>, arn: &str, sampled: bool, cut: bool) -> Result<String, Loop> {
     let own = &hex_sha256(arn.as_bytes())[..8];
     let Some(incoming) = incoming.filter(|header| header.contains("Root=")) else {
-        let id = uuid::Uuid::new_v4().simple().to_string();
+        let random = || uuid::Uuid::new_v4().as_u128();
+        let (root, parent) = (random() >> 32, random() >> 64);
         let (seconds, sampled) = (Timestamp::now().as_second(), u8::from(sampled));
-        let root = format!("Root=1-{seconds:08x}-{}", &id[..24]);
-        let parent = &uuid::Uuid::new_v4().simple().to_string()[..16];
-        return Ok(format!("{root};Parent={parent};Sampled={sampled};Lineage={own}:1"));
+        let mut header = String::with_capacity(HEADER_BYTES);
+        // Writing to a String cannot fail.
+        let _ = write!(
+            header,
+            "Root=1-{seconds:08x}-{root:024x};Parent={parent:016x};Sampled={sampled};Lineage={own}:1"
+        );
+        return Ok(header);
     };
     let (mut fields, mut lineage) = (Vec::new(), Vec::new());
     for field in incoming.split(';').map(str::trim).filter(|field| !field.is_empty()) {

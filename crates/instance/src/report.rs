@@ -8,7 +8,11 @@ use crate::logging::{Format, Level, Logging};
 use crate::telemetry::{Api, Category};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::fmt::Write;
 use std::time::Duration;
+
+/// Room for a REPORT line.
+const LINE_BYTES: usize = 200;
 
 /// What one invocation took.
 pub(crate) struct Report<'a> {
@@ -33,7 +37,7 @@ pub(crate) enum Status<'a> {
 /// An invocation begins: `START RequestId: … Version: $LATEST`
 pub(crate) fn start(logging: &Logging, request_id: &str, version: &str) -> Vec<String> {
     match logging.format {
-        Format::Text => vec![format!("START RequestId: {request_id} Version: {version}")],
+        Format::Text => vec![["START RequestId: ", request_id, " Version: ", version].concat()],
         Format::Json => {
             let record = json!({"requestId": request_id, "version": version});
             json_line(logging, Level::Info, "start", &record)
@@ -44,7 +48,12 @@ pub(crate) fn start(logging: &Logging, request_id: &str, version: &str) -> Vec<S
 /// An invocation has ended: `END RequestId: …` and `REPORT …`
 pub(crate) fn end(logging: &Logging, report: &Report<'_>) -> Vec<String> {
     match logging.format {
-        Format::Text => vec![format!("END RequestId: {}", report.request_id), report.to_string()],
+        Format::Text => {
+            let mut line = String::with_capacity(LINE_BYTES);
+            // Writing to a String cannot fail.
+            let _ = write!(line, "{report}");
+            vec![["END RequestId: ", report.request_id].concat(), line]
+        }
         Format::Json => report.json(logging),
     }
 }

@@ -8,7 +8,8 @@ use crate::accept::accept;
 use crate::instance::{Instance, Refusal, Work};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -43,6 +44,15 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
 const VERSION: &str = "/2018-06-01/runtime/";
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+// Names in this form are set without being read first.
+static REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+static DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+static ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+static TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+static CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
 
 fn read_call<'a>(method: &Method, path: &'a str) -> Call<'a> {
     if (method, path) == (&Method::GET, "/2018-06-01/ping") {
@@ -128,15 +138,14 @@ fn error_type(headers: &HeaderMap) -> String {
 /// The event, with everything that a runtime is told about it in headers.
 fn event(work: Work) -> Response<Full<Bytes>> {
     let mut builder = Response::builder()
-        .header("content-type", "application/json")
-        .header("lambda-runtime-aws-request-id", work.request_id)
-        .header("lambda-runtime-deadline-ms", work.deadline_ms)
-        .header("lambda-runtime-invoked-function-arn", &work.invoked_arn);
-    let optional =
-        [("lambda-runtime-trace-id", work.trace_id), ("lambda-runtime-client-context", work.client_context)];
+        .header(CONTENT_TYPE, JSON)
+        .header(&REQUEST_ID, work.request_id)
+        .header(&DEADLINE, work.deadline_ms)
+        .header(&ARN, work.invoked_arn);
+    let optional = [(&TRACE_ID, work.trace_id), (&CLIENT_CONTEXT, work.client_context)];
     for (name, value) in optional {
         // What no header can hold, such as a context of several lines, is left out rather than losing the event.
-        if let Some(value) = value.and_then(|value| HeaderValue::from_bytes(value.as_bytes()).ok()) {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
             builder = builder.header(name, value);
         }
     }
@@ -147,7 +156,7 @@ fn event(work: Work) -> Response<Full<Bytes>> {
 
 fn accepted(result: Result<(), Refusal>) -> Response<Full<Bytes>> {
     match result {
-        Ok(()) => json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#.to_owned()),
+        Ok(()) => json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#),
         Err(Refusal::OtherRequest) => {
             refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
         }
@@ -166,10 +175,10 @@ fn refuse(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>
     json(status, serde_json::json!({"errorType": kind, "errorMessage": message}).to_string())
 }
 
-fn json(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
-    response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
     response
 }
 

@@ -132,6 +132,7 @@ pub struct Log {
 #[derive(Default)]
 struct Pending {
     bytes: Vec<u8>,
+    stamp: line::Stamp,
     /// Whether the writer knows already.
     told: bool,
 }
@@ -139,24 +140,20 @@ struct Pending {
 impl Log {
     /// Appends lines of one stream (an instance), which have no line ends in them.
     pub fn append<'a>(self: &Arc<Self>, stream: &str, lines: impl IntoIterator<Item = &'a [u8]>) {
-        self.pend(|bytes| {
+        self.pend(|pending| {
             // Taken under the lock, so that times do not go back from line to line.
-            let now = Timestamp::now();
-            let mut time = String::new();
+            let time = pending.stamp.of(Timestamp::now());
             for text in lines {
-                if time.is_empty() {
-                    time = line::time(now);
-                }
-                line::write(bytes, &time, stream, text);
+                line::write(&mut pending.bytes, time, stream, text);
             }
         });
     }
 
     /// Has `write` add lines, and tells the writer.
-    fn pend(self: &Arc<Self>, write: impl FnOnce(&mut Vec<u8>)) {
+    fn pend(self: &Arc<Self>, write: impl FnOnce(&mut Pending)) {
         let tell = {
             let mut pending = lock(&self.pending);
-            write(&mut pending.bytes);
+            write(&mut pending);
             !pending.bytes.is_empty() && !std::mem::replace(&mut pending.told, true)
         };
         if tell {

@@ -31,6 +31,7 @@ impl Catalog {
             }
             family.function = Some(Function {
                 reserved_concurrency: definition.reserved_concurrency,
+                may_loop: definition.may_loop,
                 definition,
                 pool: pool.clone(),
                 usage: family.usage.clone(),

@@ -84,21 +84,15 @@ impl Functions {
         if invocation.kind == InvocationKind::Event {
             return Ok(function);
         }
-        let may_loop = self.catalog.get(&key).is_some_and(|whole| whole.definition.may_loop);
-        invocation.trace_id = Some(self.trace(&function, may_loop, invocation)?);
+        invocation.trace_id = Some(self.trace(&function, invocation)?);
         Ok(function)
     }
 
-    /// The trace header that the function gets. Whether it may loop is for all its versions.
-    fn trace(
-        &self,
-        function: &Function,
-        may_loop: bool,
-        invocation: &Invocation,
-    ) -> Result<String, InvokeError> {
+    /// The trace header that the function gets.
+    fn trace(&self, function: &Function, invocation: &Invocation) -> Result<String, InvokeError> {
         let arn = self.machine.function_arn(&invocation.name);
         let header = invocation.trace_id.as_deref();
-        let passed = trace::pass_on(header, &arn, function.definition.traced, !may_loop);
+        let passed = trace::pass_on(header, &arn, function.definition.traced, !function.may_loop);
         passed.map_err(|trace::Loop| InvokeError::Recursive)
     }
 

@@ -9,13 +9,13 @@ use crate::runtime_api::PAYLOAD_BYTES_MAX;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-const MODE: &str = "lambda-runtime-function-response-mode";
+static MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
@@ -41,12 +41,10 @@ pub(super) async fn receive(
     headers: &HeaderMap,
     body: Incoming,
 ) -> Response<Full<Bytes>> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let streaming = match text(MODE) {
+    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    let streaming = match text(&MODE) {
         // AWS's Go client streams without saying so: in chunks, because it does not know the length.
-        None => {
-            text(header::TRANSFER_ENCODING.as_str()).is_some_and(|how| how.eq_ignore_ascii_case("chunked"))
-        }
+        None => text(&header::TRANSFER_ENCODING).is_some_and(|how| how.eq_ignore_ascii_case("chunked")),
         Some(mode) if mode.eq_ignore_ascii_case("streaming") => true,
         Some(mode) if mode.eq_ignore_ascii_case("buffered") => false,
         Some(_) => {
@@ -54,7 +52,7 @@ pub(super) async fn receive(
             return refuse(StatusCode::BAD_REQUEST, "InvalidFunctionResponseMode", reason);
         }
     };
-    let content_type = text(header::CONTENT_TYPE.as_str()).map(str::to_owned);
+    let content_type = text(&header::CONTENT_TYPE).map(str::to_owned);
     let chunks = match streaming {
         true => instance.open_stream(id, content_type.clone()),
         false => Ok(None),
@@ -123,6 +121,8 @@ async fn collect(mut body: Incoming) -> (Bytes, Ending) {
             Ok(data) if whole.len() + data.len() > PAYLOAD_BYTES_MAX => {
                 return (Bytes::new(), Ending::TooLarge(body));
             }
+            // Most come in one piece, which need not be copied.
+            Ok(data) if whole.is_empty() && body.is_end_stream() => return (data, Ending::Complete(None)),
             Ok(data) => whole.extend_from_slice(&data),
             Err(frame) => error = frame.into_trailers().ok().and_then(|trailers| error_in(&trailers)),
         }

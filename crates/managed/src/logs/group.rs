@@ -279,10 +279,10 @@ impl Logs {
         if !made && !log.streams()?.iter().any(|known| known.name == stream) {
             return Err(GroupError::NoStream);
         }
-        log.pend(|bytes| {
+        log.pend(|pending| {
             for (at, text) in events {
                 let time = line::time(Timestamp::from_millisecond(*at).unwrap_or(Timestamp::UNIX_EPOCH));
-                line::write(bytes, &time, stream, text.as_bytes());
+                line::write(&mut pending.bytes, &time, stream, text.as_bytes());
             }
         });
         log.write_out();

@@ -20,6 +20,23 @@ pub(super) fn time(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
+/// A time in words, kept for the lines of the same millisecond: to spell it takes longer than to write a line.
+#[derive(Default)]
+pub(super) struct Stamp {
+    ms: i64,
+    text: String,
+}
+
+impl Stamp {
+    pub(super) fn of(&mut self, at: Timestamp) -> &str {
+        let ms = at.as_millisecond();
+        if self.text.is_empty() || self.ms != ms {
+            (self.ms, self.text) = (ms, time(at));
+        }
+        &self.text
+    }
+}
+
 /// Appends a line. `time` is as [`time`] makes it.
 pub(super) fn write(bytes: &mut Vec<u8>, time: &str, stream: &str, text: &[u8]) {
     let escaped = text.contains(&b'\n');
