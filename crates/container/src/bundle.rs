@@ -80,6 +80,8 @@ pub struct Process {
     pub rlimits: Vec<Rlimit>,
     /// The kernel's preference when memory runs out.
     pub oom_score_adj: Option<i32>,
+    /// `SCHED_BATCH`: when it wakes it waits for its turn, and does not push off the processor who woke it.
+    pub batch: bool,
     /// A terminal as standard input and output; its near end comes back to the caller.
     pub tty: bool,
 }

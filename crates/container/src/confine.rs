@@ -26,6 +26,9 @@ pub(crate) fn become_process(
     let ids = ids(process)?;
     let program = find_program(process)?;
     limits(process)?;
+    if process.batch {
+        schedule_as_batch();
+    }
     own_streams(stdio, &ids);
     streams(stdio, process.tty)?;
     fork::default_signals();
@@ -81,6 +84,13 @@ fn limits(process: &Process) -> Result<(), StartError> {
         }
     }
     Ok(())
+}
+
+/// As ever when the host does not allow it: that costs time and nothing else.
+fn schedule_as_batch() {
+    let no_priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the kernel reads one `sched_param` that lives on this stack.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const no_priority) };
 }
 
 /// Lets a user other than root reopen its streams (`/dev/stdout`), as runc does. Best effort: `/dev/null` stays.

@@ -206,6 +206,9 @@ fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
         rlimits: RLIMITS.to_vec(),
         // Instances are the first to go when the host itself runs out of memory: they can be started again.
         oom_score_adj: Some(500),
+        // Each event and each answer that is taken in wakes a function's process while the platform has more to write, and
+        // perhaps other functions to wake: it comes after that. Among all others they have their share as before.
+        batch: true,
         tty: false,
     };
     let order = Order {

@@ -66,6 +66,10 @@ async fn an_instance_is_shut_in() {
     assert!(map[0] == 0 && map[1] >= 0x4000_0000 && map[2] == 65536, "{map:?}");
     let (_, groups) = run(&house, spec("groups", &["fix", "cat", "/proc/self/cgroup"])).await;
     assert!(!groups.contains("dory-"), "{groups}");
+    // `policy` is the 41st field of proc_pid_stat(5), and 3 is SCHED_BATCH.
+    let (_, stat) = run(&house, spec("policy", &["fix", "cat", "/proc/self/stat"])).await;
+    let policy = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(38));
+    assert_eq!(policy, Some("3"), "{stat}");
     house.close().await;
 }
 

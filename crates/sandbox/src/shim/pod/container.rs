@@ -225,6 +225,7 @@ fn process(spec: &ContainerSpec) -> Result<Process, StartError> {
         rlimits: spec.rlimits.clone(),
         // Not the supervisor's own, which children would inherit.
         oom_score_adj: Some(spec.oom_score_adj.unwrap_or(0)),
+        batch: false,
         tty: spec.tty,
     })
 }
