@@ -77,8 +77,6 @@ pub struct Node {
     pods: Arc<Pods>,
     stop: CancellationToken,
     tasks: TaskTracker,
-    /// Answers until it is dropped.
-    _dns: net::dns::Server,
 }
 
 /// Starts the node: adopts the pods that still run, registers with the API, then serves.
@@ -125,7 +123,13 @@ pub async fn start(config: NodeConfig) -> Result<Arc<Node>, Error> {
     tasks.spawn(watch_images(config.host.images().dir().to_owned(), pods.clone(), stop.clone()));
     let dns_address = config.network.dns_address();
     tasks.spawn(async move { services::announce_dns(&client, dns_address).await });
-    Ok(Arc::new(Node { name: config.name, pods, stop, tasks, _dns: dns }))
+    let stopped = stop.clone();
+    // Before the network: another platform may take this one's addresses as soon as its bridge is gone.
+    tasks.spawn(async move {
+        stopped.cancelled().await;
+        dns.close().await;
+    });
+    Ok(Arc::new(Node { name: config.name, pods, stop, tasks }))
 }
 
 /// Takes away the volumes of pods that a killed platform left in its data directory: some are mounts. For when nothing

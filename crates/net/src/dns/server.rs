@@ -41,8 +41,7 @@ pub enum Error {
 
 /// A running DNS server. Dropping it stops it.
 pub struct Server {
-    /// Aborts its tasks when dropped.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 struct Shared {
@@ -73,7 +72,12 @@ impl Server {
             tasks.spawn(serve_udp(Arc::clone(&shared), socket));
             tasks.spawn(serve_tcp(Arc::clone(&shared), listener));
         }
-        Ok(Server { _tasks: tasks })
+        Ok(Server { tasks })
+    }
+
+    /// Stops it; when this returns its addresses are free.
+    pub async fn close(mut self) {
+        self.tasks.shutdown().await;
     }
 }
 
