@@ -291,7 +291,14 @@ threading.Thread(target=run, daemon=True).start()
 """
     create("ext-inner", zipped(bootstrap=BOOTSTRAP.replace("INTERNAL", internal)), Timeout=30)
     assert invoke(awslambda, "ext-inner", {"d": 4})[1] == {"had": {"d": 4}}
-    lines = wait_for("the end", lambda: (lines := logs("ext-inner")) and "bootstrap: SIGTERM" in lines and lines)
+    # It has 500 ms to say so, which a loaded machine may not give it: then the next instance has.
+    for attempt in range(4):
+        try:
+            lines = wait_for("the end", lambda: (lines := logs("ext-inner")) and "bootstrap: SIGTERM" in lines and lines, 8)
+            break
+        except AssertionError:
+            assert attempt < 3
+            invoke(awslambda, "ext-inner", {})
     in_order(lines, "Extension.InvalidEventType", "Extension.InvalidExtensionState", "EXTENSION\tName: inner\tState: Ready\tEvents: [INVOKE]",
              "START", "bootstrap: inner INVOKE", "END", "bootstrap: SIGTERM")
     awslambda.delete_function(FunctionName="ext-inner")
