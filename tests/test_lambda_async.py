@@ -227,7 +227,7 @@ def test_a_full_disk_refuses_events_and_loses_none(small_disk):
     for _ in range(3):
         assert client.invoke(FunctionName="full", InvocationType="Event", Payload=payload)["StatusCode"] == 202
         accepted += 1
-    with open(fill, "wb") as file:
+    with open(fill, "wb", buffering=0) as file:
         try:
             while True:
                 file.write(b"x" * 65536)
