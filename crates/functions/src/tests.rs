@@ -1,6 +1,7 @@
 //! The room as its callers see it: function objects in an API server in this process, instances as plain processes.
 
 mod extensions;
+mod together;
 mod versions;
 
 use crate::events::tests::{Ahead, Sqs};
@@ -62,9 +63,13 @@ impl Room {
     }
 
     pub(crate) async fn deploy(&self, name: &str, more: Value) {
+        self.deploy_program(name, BOOTSTRAP, more).await;
+    }
+
+    async fn deploy_program(&self, name: &str, bootstrap: &str, more: Value) {
         let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
         writer.start_file("bootstrap", SimpleFileOptions::default().unix_permissions(0o755)).expect("a file");
-        writer.write_all(BOOTSTRAP.as_bytes()).expect("its content");
+        writer.write_all(bootstrap.as_bytes()).expect("its content");
         self.deploy_zip(name, writer.finish().expect("an archive").into_inner(), more).await;
     }
 

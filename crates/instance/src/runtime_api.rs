@@ -1,12 +1,15 @@
 //! The Runtime API, version 2018-06-01, as runtimes inside a sandbox call it: `next`, `response`, `error` and
 //! `init/error`. Owns the wire only; what each call means is decided by the [`Instance`] that it belongs to.
 
+mod connection;
 mod extension;
+mod request;
 mod response;
 
 use crate::accept::accept;
 use crate::instance::{Instance, Refusal, Work};
 use bytes::Bytes;
+use connection::Connection;
 use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
@@ -15,7 +18,9 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::io::Cursor;
 use std::sync::Arc;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
 /// Where it listens inside an instance, as on Lambda.
@@ -44,6 +49,9 @@ const CONNECTIONS_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
 
 const VERSION: &str = "/2018-06-01/runtime/";
+
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_TYPE_UNKNOWN: &str = "Runtime.Unknown";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -81,16 +89,19 @@ pub(crate) async fn serve(listener: TcpListener, instance: Arc<Instance>) {
 async fn connection(stream: TcpStream, instance: Arc<Instance>) {
     // Answers are small and waited for; a failure to say so only costs time.
     drop(stream.set_nodelay(true));
+    // An error here is a runtime that went away, which its exit tells too.
+    let Ok(Some((begun, stream))) = Connection::new(stream, instance.clone()).serve().await else { return };
     let service = service_fn(move |request| {
         let instance = instance.clone();
-        async move { Ok::<_, Infallible>(answer(request, &instance).await) }
+        async move { Ok::<_, Infallible>(answer(request, &instance).await.map(Full::new)) }
     });
-    // An error here is a runtime that went away, which its exit tells too.
+    let (rest, writer) = stream.into_split();
+    let stream = tokio::io::join(Cursor::new(begun).chain(rest), writer);
     let mut http = hyper::server::conn::http1::Builder::new();
     drop(http.max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(stream), service).await);
 }
 
-async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Response<Bytes> {
     let (parts, body) = request.into_parts();
     match read_call(&parts.method, parts.uri.path()) {
         Call::Next => match instance.next_of_runtime().await {
@@ -107,7 +118,7 @@ async fn answer(request: Request<Incoming>, instance: &Arc<Instance>) -> Respons
             None => refuse(StatusCode::BAD_REQUEST, "InvalidErrorShape", "The error document cannot be read"),
         },
         Call::Ping => {
-            let mut pong = Response::new(Full::new(Bytes::from_static(b"pong")));
+            let mut pong = Response::new(Bytes::from_static(b"pong"));
             pong.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
             pong
         }
@@ -131,12 +142,12 @@ async fn read(body: Incoming) -> Option<Bytes> {
 }
 
 fn error_type(headers: &HeaderMap) -> String {
-    let value = headers.get("lambda-runtime-function-error-type").and_then(|value| value.to_str().ok());
-    value.unwrap_or("Runtime.Unknown").to_owned()
+    let value = headers.get(ERROR_TYPE).and_then(|value| value.to_str().ok());
+    value.unwrap_or(ERROR_TYPE_UNKNOWN).to_owned()
 }
 
 /// The event, with everything that a runtime is told about it in headers.
-fn event(work: Work) -> Response<Full<Bytes>> {
+fn event(work: Work) -> Response<Bytes> {
     let mut builder = Response::builder()
         .header(CONTENT_TYPE, JSON)
         .header(&REQUEST_ID, work.request_id)
@@ -149,12 +160,12 @@ fn event(work: Work) -> Response<Full<Bytes>> {
             builder = builder.header(name, value);
         }
     }
-    builder.body(Full::new(work.payload)).unwrap_or_else(|_| {
+    builder.body(work.payload).unwrap_or_else(|_| {
         refuse(StatusCode::INTERNAL_SERVER_ERROR, "InvalidHeader", "The event has unfit headers")
     })
 }
 
-fn accepted(result: Result<(), Refusal>) -> Response<Full<Bytes>> {
+fn accepted(result: Result<(), Refusal>) -> Response<Bytes> {
     match result {
         Ok(()) => json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#),
         Err(Refusal::OtherRequest) => {
@@ -171,12 +182,12 @@ fn accepted(result: Result<(), Refusal>) -> Response<Full<Bytes>> {
     }
 }
 
-fn refuse(status: StatusCode, kind: &str, message: &str) -> Response<Full<Bytes>> {
+fn refuse(status: StatusCode, kind: &str, message: &str) -> Response<Bytes> {
     json(status, serde_json::json!({"errorType": kind, "errorMessage": message}).to_string())
 }
 
-fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(text.into()));
+fn json(status: StatusCode, text: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response

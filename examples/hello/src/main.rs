@@ -1,6 +1,6 @@
 //! A function for `provided.al2023`: asks the Lambda Runtime API (2018-06-01) for an event, answers with a greeting and
 //! how many events this instance has seen, and asks again. An event with `"waitMs"` is answered that much later. One
-//! kept-alive connection, no dependencies.
+//! kept-alive connection, no dependencies; an answer and the wish for the next event are sent together.
 
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,17 +14,20 @@ fn main() -> Result<()> {
     let address: SocketAddr = api.parse().map_err(Error::other)?;
     let mut connection = BufReader::new(TcpStream::connect(address)?);
     connection.get_ref().set_nodelay(true)?;
+    let next = format!("GET {BASE}/next HTTP/1.1\r\nHost: {api}\r\n\r\n");
+    connection.get_mut().write_all(next.as_bytes())?;
     for count in 1u64.. {
-        let next = format!("GET {BASE}/next HTTP/1.1\r\nHost: {api}\r\n\r\n");
-        let (id, event) = call(&mut connection, &next)?;
+        let (id, event) = receive(&mut connection)?;
         let id = id.ok_or_else(|| Error::other("an event without a request id"))?;
         let answer = handle(&event, count);
         let response = format!(
             "POST {BASE}/{id}/response HTTP/1.1\r\nHost: {api}\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{answer}",
+             Content-Length: {}\r\n\r\n{answer}{next}",
             answer.len()
         );
-        call(&mut connection, &response)?;
+        connection.get_mut().write_all(response.as_bytes())?;
+        // That the answer was accepted.
+        receive(&mut connection)?;
     }
     Ok(())
 }
@@ -43,9 +46,8 @@ fn wait(event: &[u8]) -> Duration {
     Duration::from_millis(digits[..end].parse().unwrap_or(0))
 }
 
-/// Sends one request; returns the request id, if the answer carries one, and the body.
-fn call(connection: &mut BufReader<TcpStream>, request: &str) -> Result<(Option<String>, Vec<u8>)> {
-    connection.get_mut().write_all(request.as_bytes())?;
+/// Reads one of the platform's answers: the request id, if it carries one, and the body.
+fn receive(connection: &mut BufReader<TcpStream>) -> Result<(Option<String>, Vec<u8>)> {
     let (mut id, mut length) = (None, 0);
     let mut line = String::new();
     loop {

@@ -15,11 +15,13 @@ const modern = Number(/nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV ?? "")?.[1] ?? 0)
 const REQUEST_ID = Symbol.for("aws.lambda.runtime.requestId"); // names the event in work in every line that is logged
 const EXIT_REJECTION = 128;
 const EXIT_EXCEPTION = 129;
+const TOGETHER_MAX = 65536;
 
 // ---- The Runtime API: one connection, one call at a time.
 
 let socket; // undefined until the first call, and after the platform has closed it
 let waiting; // the call that has no answer yet
+let unheeded = 0; // answers before that one, which only say that all is well
 let received = Buffer.alloc(0);
 
 function connect() {
@@ -28,6 +30,7 @@ function connect() {
     if (socket !== fresh) return;
     socket = undefined;
     received = Buffer.alloc(0);
+    unheeded = 0;
     waiting?.reject(error ?? new Error("the Runtime API closed the connection"));
     waiting = undefined;
   };
@@ -56,6 +59,10 @@ function readAnswer() {
   if (received.length < begin + length) return;
   const body = received.subarray(begin, begin + length);
   received = received.subarray(begin + length);
+  if (unheeded > 0) {
+    unheeded -= 1;
+    return readAnswer();
+  }
   const answered = waiting;
   waiting = undefined;
   if (headers.connection === "close") {
@@ -88,6 +95,25 @@ function call(method, target, body = "", headers = {}) {
   if (body) socket.write(body);
   socket.uncork();
   return answered;
+}
+
+// Sends what an invocation has to say and asks for the next event: together, so that the platform wakes this process once.
+// A large answer, behind which the platform may close the connection, goes alone.
+async function respond(id, result) {
+  const target = `invocation/${id}/response`;
+  const headers = { "Content-Type": "application/json" };
+  if (result.length > TOGETHER_MAX) {
+    await call("POST", target, result, headers);
+    return call("GET", "invocation/next");
+  }
+  if (!socket) connect();
+  const length = { "Content-Length": Buffer.byteLength(result) };
+  socket.cork();
+  socket.write(head("POST", target, { ...headers, ...length }) + result);
+  unheeded += 1;
+  const next = call("GET", "invocation/next");
+  socket.uncork();
+  return next;
 }
 
 function postError(target, thrown) {
@@ -441,8 +467,10 @@ function run(handler, event, headers) {
 }
 
 async function serve(handler) {
+  let next;
   for (;;) {
-    const { headers, body } = await call("GET", "invocation/next");
+    const { headers, body } = await (next ?? call("GET", "invocation/next"));
+    next = undefined;
     const id = headers["lambda-runtime-aws-request-id"];
     if (!id) return process.exit(0); // the instance is being stopped
     globalThis[REQUEST_ID] = id;
@@ -453,8 +481,7 @@ async function serve(handler) {
       continue;
     }
     try {
-      const result = encode(await run(handler, JSON.parse(body), headers));
-      await call("POST", `invocation/${id}/response`, result, { "Content-Type": "application/json" });
+      next = respond(id, encode(await run(handler, JSON.parse(body), headers)));
     } catch (thrown) {
       logThrown("Invoke Error", thrown);
       await postError(`invocation/${id}/error`, thrown);

@@ -12,6 +12,7 @@ import sys
 import time
 
 BASE = "/2018-06-01/runtime/"
+TOGETHER_MAX = 65536  # A larger answer goes alone.
 
 request_id = ""  # of the event in work; the log names it
 
@@ -84,6 +85,7 @@ class Connection:
         self.host = setting("AWS_LAMBDA_RUNTIME_API")
         self.descriptor = self.given()
         self.rest = b""
+        self.unheeded = 0  # answers that nobody has read yet, because they only say that all is well
 
     @staticmethod
     def given():
@@ -110,13 +112,27 @@ class Connection:
         self.send(method, target, body, headers)
         return self.receive()
 
+    def answer(self, target, body, headers):
+        """Sends an answer and asks for the next event, together if possible: then the platform wakes this process once."""
+        if len(body) > TOGETHER_MAX:
+            self.call("POST", target, body, headers)
+            self.send("GET", "invocation/next")
+        else:
+            self.unheeded += 1
+            self.write(self.request("POST", target, body, headers) + self.request("GET", "invocation/next"))
+
     def send(self, method, target, body=b"", headers=""):
-        if self.descriptor is None:
-            self.connect()
+        self.write(self.request(method, target, body, headers))
+
+    def request(self, method, target, body=b"", headers=""):
         head = f"{method} {BASE}{target} HTTP/1.1\r\nHost: {self.host}\r\n{headers}"
         if method == "POST":
             head += f"Content-Length: {len(body)}\r\n"
-        data = head.encode("latin-1", "replace") + b"\r\n" + body
+        return head.encode("latin-1", "replace") + b"\r\n" + body
+
+    def write(self, data):
+        if self.descriptor is None:
+            self.connect()
         try:
             sent = posix.write(self.descriptor, data)
             if sent < len(data):
@@ -127,6 +143,9 @@ class Connection:
             pass  # An answer may stand there already: what was sent was too much.
 
     def receive(self):
+        while self.unheeded:
+            self.unheeded -= 1
+            self.receive()
         while (end := self.rest.find(b"\r\n\r\n")) < 0:
             self.more()
         lines = self.rest[:end].decode("latin-1").split("\r\n")
@@ -509,10 +528,10 @@ def serve(connection, handler):
             seldom("report")(document)
             sys.stdout.flush()
             seldom("send_error")(connection, f"invocation/{request_id}/error", document)
+            connection.send("GET", "invocation/next")
         else:
             sys.stdout.flush()
-            connection.call("POST", f"invocation/{request_id}/response", result, f"Content-Type: {kind}\r\n")
-        connection.send("GET", "invocation/next")
+            connection.answer(f"invocation/{request_id}/response", result, f"Content-Type: {kind}\r\n")
         if spared:
             use_json()
             spared = False

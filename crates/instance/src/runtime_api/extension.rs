@@ -8,7 +8,6 @@ use crate::instance::{Instance, Unsubscribed};
 use crate::telemetry::Api;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body_util::Full;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -61,7 +60,7 @@ pub(super) async fn answer(
     call: Call,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     let answered = match call {
         Call::Register => register(instance, headers, body),
         Call::Next => instance.extension_next(identifier(headers)).await.map(event),
@@ -72,11 +71,7 @@ pub(super) async fn answer(
     answered.unwrap_or_else(forbidden)
 }
 
-fn register(
-    instance: &Arc<Instance>,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> Result<Response<Full<Bytes>>, Refused> {
+fn register(instance: &Arc<Instance>, headers: &HeaderMap, body: &Bytes) -> Result<Response<Bytes>, Refused> {
     let unfit = |message: String| Refused { kind: "InvalidRequestFormat", message };
     let asked: Registration =
         serde_json::from_slice(body).map_err(|error| unfit(format!("The body cannot be read: {error}")))?;
@@ -95,7 +90,7 @@ fn register(
     Ok(response)
 }
 
-fn event(text: String) -> Response<Full<Bytes>> {
+fn event(text: String) -> Response<Bytes> {
     let mut response = json(StatusCode::OK, text);
     if let Ok(id) = HeaderValue::from_str(&uuid::Uuid::new_v4().to_string()) {
         response.headers_mut().insert("lambda-extension-event-identifier", id);
@@ -103,11 +98,7 @@ fn event(text: String) -> Response<Full<Bytes>> {
     response
 }
 
-fn failed(
-    instance: &Arc<Instance>,
-    headers: &HeaderMap,
-    init: bool,
-) -> Result<Response<Full<Bytes>>, Refused> {
+fn failed(instance: &Arc<Instance>, headers: &HeaderMap, init: bool) -> Result<Response<Bytes>, Refused> {
     const ERROR_TYPE: &str = "Lambda-Extension-Function-Error-Type";
     let error_type = text(headers, "lambda-extension-function-error-type");
     if error_type.is_empty() {
@@ -122,10 +113,10 @@ fn subscribe(
     api: Api,
     headers: &HeaderMap,
     body: &Bytes,
-) -> Result<Response<Full<Bytes>>, Refused> {
+) -> Result<Response<Bytes>, Refused> {
     match instance.subscribe(api, identifier(headers), body) {
         Ok(()) => {
-            let mut response = Response::new(Full::new(Bytes::from_static(br#""OK""#)));
+            let mut response = Response::new(Bytes::from_static(br#""OK""#));
             response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
             Ok(response)
         }
@@ -134,7 +125,7 @@ fn subscribe(
     }
 }
 
-pub(super) fn forbidden(refused: Refused) -> Response<Full<Bytes>> {
+pub(super) fn forbidden(refused: Refused) -> Response<Bytes> {
     refuse(StatusCode::FORBIDDEN, refused.kind, &refused.message)
 }
 

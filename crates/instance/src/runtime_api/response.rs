@@ -1,7 +1,7 @@
 //! The body of `…/response`: collected for callers that want it whole, passed on piece by piece to those that stream,
 //! never held beyond that. Trailers may say that the function failed after all.
 
-use super::{accepted, refuse};
+use super::{ERROR_TYPE, accepted, refuse};
 use crate::fault::Fault;
 use crate::instance::Instance;
 use crate::pieces::{Pieces, STREAM_BYTES_MAX};
@@ -10,13 +10,12 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-static MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
-const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+pub(super) static MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
 
 /// A connection that breaks mostly means that the process has ended; that is told within this, and says more.
@@ -40,7 +39,7 @@ pub(super) async fn receive(
     id: &str,
     headers: &HeaderMap,
     body: Incoming,
-) -> Response<Full<Bytes>> {
+) -> Response<Bytes> {
     let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let streaming = match text(&MODE) {
         // AWS's Go client streams without saying so: in chunks, because it does not know the length.

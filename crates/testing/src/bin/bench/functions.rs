@@ -21,12 +21,18 @@ pub(crate) fn run(dory: &Dory, examples: &Examples) -> Result<()> {
     let bootstrap = examples.path("bootstrap");
     load::block_on_alone(async {
         let door = Door::open(dory)?;
-        cold::run(dory, &door, &bootstrap).await?;
-        warm::one_client(&door).await
+        cold::run(dory, &door, &bootstrap).await
     })?;
-    load::block_on(async { warm::many_clients(&Door::open(dory)?, &bootstrap).await })?;
     load::block_on_alone(async { change::run(&*Door::open(dory)?, &bootstrap).await })?;
     load::block_on(async { flip::run(dory, &Door::open(dory)?, &bootstrap).await })
+}
+
+/// Invocations of instances that are there.
+pub(crate) fn warm(dory: &Dory, examples: &Examples) -> Result<()> {
+    let bootstrap = examples.path("bootstrap");
+    cold::deploy(dory, warm::FUNCTION, 1, &bootstrap)?;
+    load::block_on_alone(async { warm::one_client(&*Door::open(dory)?).await })?;
+    load::block_on(async { warm::many_clients(&Door::open(dory)?, &bootstrap).await })
 }
 
 /// What strains the whole platform.

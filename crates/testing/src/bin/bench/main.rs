@@ -41,11 +41,12 @@ fn main() -> Result<()> {
     let examples =
         Examples { directory: arguments.next().context("usage: bench DORY EXAMPLES [GROUP…]")?.into() };
     let wanted: Vec<String> = arguments.collect();
-    let groups: [Group; 8] = [
+    let groups: [Group; 9] = [
         ("start", start::run),
         ("api", api::run),
         ("pods", pods::run),
         ("functions", functions::run),
+        ("warm", functions::warm),
         ("idle", idle::run),
         ("many", functions::many),
         ("scale", functions::scale),

@@ -27,10 +27,17 @@ const ANSWER: &[u8] = br#"{"message":"hello from dory","eventBytes":16,"invocati
 /// Room for the process of the bare server, whose clients are in this one: two threads each, as dory has.
 const SERVER_THREADS: usize = 2;
 
+/// The prefix of the function's name.
+pub(super) const FUNCTION: &str = "warm";
+
+fn function() -> String {
+    format!("{FUNCTION}-0")
+}
+
 pub(super) async fn one_client(door: &Door) -> Result<()> {
     let mut warm = Vec::new();
     for _ in 0..WARM_INVOKES {
-        warm.push(door.invoke("cold-0").await?);
+        warm.push(door.invoke(&function()).await?);
     }
     row::median_ms("warm_invoke_1_client", &mut warm, 0.2);
     Ok(())
@@ -59,7 +66,7 @@ async fn rate_at(door: &Arc<Door>, clients: usize) -> Result<f64> {
     let door = door.clone();
     load::closed_loop(clients, MEASURED, move |_, _| {
         let door = door.clone();
-        async move { door.invoke("cold-0").await.map(drop) }
+        async move { door.invoke(&function()).await.map(drop) }
     })
     .await
 }
