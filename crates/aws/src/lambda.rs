@@ -33,6 +33,8 @@ mod version;
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
+use name::Name;
+use route::Route;
 use serde_json::{Map, Value};
 
 pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
@@ -46,8 +48,22 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         return Err(Fault::region(&call.caller.region, &door.config.region));
     }
     constraint::check(route.operation, || route.named(), call)?;
-    let parameter = |index: usize| route.parameters.get(index).map(String::as_str).unwrap_or_default();
-    let name = || door.name(parameter(0), call.parameter("Qualifier"));
+    match route.operation {
+        "Invoke" => invoke::invoke(door, call, &named(door, call, &route)?).await,
+        // In a box, so that an invocation does not carry the room that the largest of them needs.
+        _ => Box::pin(serve_other(door, call, &route)).await,
+    }
+}
+
+/// The function that the path names, with the qualifier of the query.
+fn named(door: &Door, call: &Call, route: &Route) -> Result<Name, Fault> {
+    door.name(route.parameter(0), call.parameter("Qualifier"))
+}
+
+/// Every operation but `Invoke`.
+async fn serve_other(door: &Door, call: &Call, route: &Route) -> Result<Reply, Fault> {
+    let parameter = |index: usize| route.parameter(index);
+    let name = || named(door, call, route);
     match route.operation {
         "CreateFunction" => create::create_function(door, call).await,
         "GetFunction" => read::get_function(door, &name()?).await,
@@ -69,7 +85,6 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "UpdateFunctionConfiguration" => update::update_function_configuration(door, call, &name()?).await,
         "DeleteFunction" => update::delete_function(door, &name()?).await,
         "InvokeAsync" => invoke::invoke_async(door, call, &name()?).await,
-        "Invoke" => invoke::invoke(door, call, &name()?).await,
         "InvokeWithResponseStream" => stream::invoke(door, call, &name()?).await,
         "CreateFunctionUrlConfig" => url::create(door, call, &name()?).await,
         "GetFunctionUrlConfig" => url::get(door, &name()?).await,
@@ -100,7 +115,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
         "GetFunctionCodeSigningConfig" => read::get_code_signing(door, &name()?).await,
         "ListLayers" => layer::list_layers(door, call).await,
         "GetLayerVersionByArn" => layer::get_by_arn(door, call).await,
-        layer if layer.contains("Layer") => layer::serve(door, call, &route).await,
+        layer if layer.contains("Layer") => layer::serve(door, call, route).await,
         other => Err(Fault::unsupported(&format!("The operation {other}"))),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) struct Identity {
 pub(crate) async fn check(door: &Door, call: &Call) -> Result<(), Fault> {
     match &call.caller.principal {
         Principal::Account => Ok(()),
-        Principal::Session(_) => identity(door, call).await.map(drop),
+        Principal::Session(_) => Box::pin(identity(door, call)).await.map(drop),
     }
 }
 

@@ -73,6 +73,15 @@ fn check(answer: &str, expected: Expect) {
     expected.assert_eq(answer);
 }
 
+/// What every request moves around and allocates, whatever the largest of the operations needs.
+#[tokio::test]
+async fn a_request_takes_little_room() {
+    let house = House::open().await;
+    let request = Request::get("/2015-03-31/functions").body(text("")).expect("a request");
+    let size = size_of_val(&house.door.handle(request));
+    assert!(size <= 4096, "{size} bytes");
+}
+
 #[tokio::test]
 async fn nobody_comes_in_without_a_signature() {
     let house = House::open().await;

@@ -30,7 +30,7 @@ const TRIES: u32 = 8;
 
 /// The operations that name a layer in their path.
 pub(crate) async fn serve(door: &Door, call: &Call, route: &Route) -> Result<Reply, Fault> {
-    let parameter = |index: usize| route.parameters.get(index).map(String::as_str).unwrap_or_default();
+    let parameter = |index: usize| route.parameter(index);
     let (layer, version) = (LayerName::read(door, parameter(0))?, parameter(1));
     match route.operation {
         "PublishLayerVersion" => publish(door, call, &layer).await,

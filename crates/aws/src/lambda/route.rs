@@ -176,6 +176,11 @@ pub(crate) struct Route {
 }
 
 impl Route {
+    /// The value of a parameter of the path; empty where it has fewer.
+    pub(crate) fn parameter(&self, index: usize) -> &str {
+        self.parameters.get(index).map(String::as_str).unwrap_or_default()
+    }
+
     /// The parameters of the path with their names.
     pub(crate) fn named(&self) -> Vec<(&'static str, &str)> {
         let segments = self.template.segments.iter();
