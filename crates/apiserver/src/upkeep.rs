@@ -1,4 +1,5 @@
-//! What the server does unasked: Events end after an hour, and history in the store and the cache ends after some minutes.
+//! What the server does unasked: Events end after an hour or when there are many, and history in the store and the cache ends
+//! after some minutes.
 //! Sleeps until there is something to do, so that an idle server stays idle.
 
 use crate::{api::Api, cache::Item};
@@ -9,10 +10,14 @@ use std::{
 use store::{Expect, Op};
 use tokio::{task::JoinSet, time::Instant};
 
-/// How long an Event is kept after its last change; upstream's default.
-const EVENT_LIFE: Duration = Duration::from_secs(3600);
-/// Events that end within this time of another are removed along with it.
-const EVENT_SLACK: Duration = Duration::from_secs(60);
+/// Which Events are kept.
+const EVENTS: Keep = Keep {
+    life: Duration::from_secs(3600),
+    slack: Duration::from_secs(60),
+    // Each takes some two kilobytes, so all of them some 20 MB: an hour in which ten pods come and go each minute makes
+    // half as many. Upstream's disk can take more; here all that is stored is memory.
+    max: 10_000,
+};
 /// How long the store remembers what was; upstream's interval of compaction.
 const HISTORY: Duration = Duration::from_secs(300);
 
@@ -22,16 +27,27 @@ const BURST: u64 = 1000;
 const QUIET: Duration = Duration::from_secs(3);
 const TRICKLE: u64 = 100;
 
+/// How long Events are kept, and how many.
+#[derive(Debug, Clone, Copy)]
+struct Keep {
+    /// After the last change of one; upstream's default is an hour.
+    life: Duration,
+    /// Those that end within this time of another are removed along with it.
+    slack: Duration,
+    /// When there are more, the oldest go, and a tenth of all beyond, so that most changes only look.
+    max: usize,
+}
+
 /// Starts the chores; they end when the set is dropped.
 pub(crate) fn start(api: &Arc<Api>) -> JoinSet<()> {
     let mut chores = JoinSet::new();
-    chores.spawn(end_events(Arc::downgrade(api), EVENT_LIFE, EVENT_SLACK));
+    chores.spawn(end_events(Arc::downgrade(api), EVENTS));
     chores.spawn(end_history(Arc::downgrade(api), HISTORY));
     chores.spawn(end_bursts(Arc::downgrade(api), BURST, QUIET));
     chores
 }
 
-async fn end_events(api: Weak<Api>, life: Duration, slack: Duration) {
+async fn end_events(api: Weak<Api>, keep: Keep) {
     let Some(mut notices) = api.upgrade().map(|api| api.cache.resource("", "events").subscribe()) else {
         return;
     };
@@ -39,28 +55,41 @@ async fn end_events(api: Weak<Api>, life: Duration, slack: Duration) {
         notices.borrow_and_update();
         let Some(oldest) = api.upgrade().map(|api| api.cache.resource("", "events").all("")) else { return };
         let oldest = oldest.iter().map(|item| item.since).min();
-        match oldest {
-            // The oldest only gets younger by itself, so changes need not wake this.
-            Some(oldest) => tokio::time::sleep_until(oldest + life).await,
-            None if notices.changed().await.is_err() => return,
-            None => continue,
+        let Some(oldest) = oldest else {
+            match notices.changed().await {
+                Ok(()) => continue,
+                Err(_) => return,
+            }
+        };
+        let too_many = |api: Arc<Api>| api.cache.resource("", "events").read().len() > keep.max;
+        let crowd = notices.wait_for(|_| api.upgrade().is_none_or(too_many));
+        // The oldest only gets younger by itself, so other changes need not wake this.
+        if let Ok(Err(_)) = tokio::time::timeout_at(oldest + keep.life, crowd).await {
+            return;
         }
         let Some(api) = api.upgrade() else { return };
-        remove_expired(&api, life, slack).await;
+        let events = api.cache.resource("", "events").all("");
+        for item in plan_ended(events, keep, Instant::now()) {
+            remove_event(&api, &item).await;
+        }
     }
 }
 
-async fn remove_expired(api: &Api, life: Duration, slack: Duration) {
-    let now = Instant::now();
-    let ended = |item: &Arc<Item>| item.since + life <= now + slack;
-    let events = api.cache.resource("", "events").all("");
-    for item in events.into_iter().filter(ended) {
-        let expect = Expect::Modified(item.revision);
-        if let Err(why) = api.commit(Op::Delete { key: item.key.clone(), expect }).await {
-            // Changed meanwhile, and so younger; or the store is closing, and this task with it.
-            tracing::debug!(key = %item.key, ?why, "an Event that should end did not");
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+/// Which Events end now.
+fn plan_ended(mut events: Vec<Arc<Item>>, keep: Keep, now: Instant) -> Vec<Arc<Item>> {
+    events.sort_by_key(|item| (item.since, item.revision));
+    let crowd = if events.len() > keep.max { events.len() - keep.max + keep.max / 10 } else { 0 };
+    let old = events.partition_point(|item| item.since + keep.life <= now + keep.slack);
+    events.truncate(old.max(crowd));
+    events
+}
+
+async fn remove_event(api: &Api, item: &Item) {
+    let expect = Expect::Modified(item.revision);
+    if let Err(why) = api.commit(Op::Delete { key: item.key.clone(), expect }).await {
+        // Changed meanwhile, and so younger; or the store is closing, and this task with it.
+        tracing::debug!(key = %item.key, ?why, "an Event that should end did not");
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -134,7 +163,8 @@ mod tests {
         let events = server.api().cache.resource("", "events").clone();
         let mut notices = events.subscribe();
         let mut chores = JoinSet::new();
-        chores.spawn(end_events(Arc::downgrade(server.api()), Duration::from_millis(20), Duration::ZERO));
+        let keep = Keep { life: Duration::from_millis(20), slack: Duration::ZERO, ..EVENTS };
+        chores.spawn(end_events(Arc::downgrade(server.api()), keep));
         post(&server, "events", event).await;
         post(&server, "configmaps", r#"{"metadata":{"name":"m"}}"#).await;
         let ended = notices.wait_for(|_| events.all("").is_empty());
@@ -143,6 +173,30 @@ mod tests {
             .expect("in time")
             .expect("the server runs");
         assert_eq!(server.api().cache.resource("", "configmaps").all("default").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_of_too_many_events_end() {
+        let server = server().await;
+        let events = server.api().cache.resource("", "events").clone();
+        let mut notices = events.subscribe();
+        let mut chores = JoinSet::new();
+        chores.spawn(end_events(Arc::downgrade(server.api()), Keep { max: 20, ..EVENTS }));
+        let event = |name: u32| {
+            format!(
+                r#"{{"metadata":{{"name":"e{name:02}"}},"involvedObject":{{"namespace":"default"}},"reason":"r"}}"#
+            )
+        };
+        for name in 0..21 {
+            post(&server, "events", &event(name)).await;
+        }
+        let ended = notices.wait_for(|_| events.read().len() == 18);
+        tokio::time::timeout(Duration::from_secs(10), ended)
+            .await
+            .expect("in time")
+            .expect("the server runs");
+        let names: Vec<String> = events.all("").iter().map(|item| item.name().to_owned()).collect();
+        assert_eq!((names[0].as_str(), names[17].as_str()), ("e03", "e20"), "the youngest stay");
     }
 
     #[tokio::test]
