@@ -2,6 +2,7 @@
 //! that selectors and preconditions ask for. Never changes once made; shared by the shelf, its ring and every reader.
 
 use super::encode;
+use super::select::Fields;
 use bytes::{BufMut, Bytes};
 use object::Kind;
 use serde::Deserialize;
@@ -28,7 +29,7 @@ pub(crate) struct Item {
     pub(crate) deleting: bool,
     pub(crate) labels: BTreeMap<String, String>,
     /// The values of the kind's selectable fields, beyond name and namespace.
-    pub(crate) fields: Vec<(&'static str, String)>,
+    pub(super) fields: Fields,
 }
 
 #[derive(Deserialize)]
@@ -52,7 +53,7 @@ impl Item {
     /// Reads the stored bytes of a key that was put in `revision`. `prefix_len` is how long the part of the key is that
     /// names the resource.
     pub(crate) fn read(
-        kind: &Kind,
+        kind: &'static Kind,
         prefix_len: usize,
         key: Arc<str>,
         stored: Bytes,
@@ -68,7 +69,7 @@ impl Item {
             since: Instant::now(),
             deleting: metadata.deletion_timestamp.is_some(),
             labels: metadata.labels.unwrap_or_default(),
-            fields: super::select::fields_of(kind, &stored)?,
+            fields: Fields::read(kind, &stored)?,
             stored,
         })
     }

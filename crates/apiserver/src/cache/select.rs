@@ -39,16 +39,59 @@ impl Item {
         match label {
             "metadata.name" => self.name(),
             "metadata.namespace" => self.namespace(),
-            _ => self.fields.iter().find(|(name, _)| *name == label).map_or("", |(_, value)| value),
+            _ => self.fields.get(label),
         }
     }
 }
 
-/// The values of the kind's selectable fields in the stored bytes of an object.
-pub(super) fn fields_of(kind: &Kind, stored: &[u8]) -> serde_json::Result<Vec<(&'static str, String)>> {
-    if kind.fields.is_empty() {
-        return Ok(Vec::new());
+/// The values of the kind's selectable fields, one behind the other: an Event has eleven, and as many strings would take as
+/// much as the Event.
+#[derive(Debug, Clone)]
+pub(super) struct Fields {
+    kind: &'static Kind,
+    text: Box<str>,
+    /// Where each value ends.
+    ends: Box<[u32]>,
+}
+
+impl Fields {
+    /// Those in the stored bytes of an object.
+    pub(super) fn read(kind: &'static Kind, stored: &[u8]) -> serde_json::Result<Fields> {
+        let (mut text, mut ends) = (String::new(), Vec::new());
+        if !kind.fields.is_empty() {
+            let object: Value = serde_json::from_slice(stored)?;
+            for (_, read) in kind.fields {
+                text.push_str(&read(&object));
+                // An object has less than 2 MiB.
+                ends.push(text.len() as u32);
+            }
+        }
+        Ok(Fields { kind, text: text.into(), ends: ends.into() })
     }
-    let object: Value = serde_json::from_slice(stored)?;
-    Ok(kind.fields.iter().map(|(label, read)| (*label, read(&object).into_owned())).collect())
+
+    fn get(&self, label: &str) -> &str {
+        let Some(at) = self.kind.fields.iter().position(|(name, _)| *name == label) else { return "" };
+        let begin = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        &self.text[begin..self.ends[at] as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_field_is_found_and_one_that_is_not_there_is_empty() {
+        let kind = object::kinds().iter().find(|kind| kind.plural == "events").expect("a kind of the table");
+        let stored =
+            br#"{"involvedObject":{"kind":"Pod","name":"w\u00e9b"},"reason":"Started","type":"Normal"}"#;
+        let fields = Fields::read(kind, stored).expect("an object");
+        let values =
+            ["involvedObject.kind", "involvedObject.name", "involvedObject.uid", "reason", "type", "none"]
+                .map(|label| fields.get(label));
+        assert_eq!(values, ["Pod", "w\u{e9}b", "", "Started", "Normal", ""]);
+        let plain =
+            object::kinds().iter().find(|kind| kind.plural == "configmaps").expect("a kind of the table");
+        assert_eq!(Fields::read(plain, b"{}").expect("an object").get("reason"), "");
+    }
 }
