@@ -1,6 +1,7 @@
 //! Whether an event is new, a repeat, or one too many: pure, and bounded in what it remembers.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -30,8 +31,8 @@ struct Budget {
 
 #[derive(Default)]
 pub(super) struct Correlator {
-    seen: HashMap<Identity, (String, u64)>,
-    order: VecDeque<Identity>,
+    seen: HashMap<Arc<Identity>, (String, u64)>,
+    order: VecDeque<Arc<Identity>>,
     budgets: HashMap<String, Budget>,
     named: i128,
 }
@@ -54,6 +55,7 @@ impl Correlator {
         {
             self.seen.remove(&oldest);
         }
+        let identity = Arc::new(identity);
         self.order.push_back(identity.clone());
         self.seen.insert(identity, (name.clone(), 1));
         Decision::Create { name }
@@ -62,7 +64,7 @@ impl Correlator {
     pub(super) fn forget(&mut self, happening: &Happening) {
         let identity = identity(happening);
         self.seen.remove(&identity);
-        self.order.retain(|known| *known != identity);
+        self.order.retain(|known| **known != identity);
     }
 
     fn spend(&mut self, uid: &str, now: Timestamp) -> bool {
