@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// Reads a file; a missing one is empty, a damaged one is set aside, said and empty.
@@ -28,8 +28,10 @@ pub(crate) fn read<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> 
 /// Replaces a file.
 pub(crate) fn write<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let fresh = path.with_extension("new");
-    let mut file = File::create(&fresh)?;
-    file.write_all(&serde_json::to_vec(value)?)?;
-    file.sync_data()?;
+    // Piece by piece: the whole text would be as large as what it says.
+    let mut file = BufWriter::new(File::create(&fresh)?);
+    serde_json::to_writer(&mut file, value)?;
+    file.flush()?;
+    file.get_ref().sync_data()?;
     fs::rename(&fresh, path)
 }

@@ -8,8 +8,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 /// How long a datapoint is kept, in minutes.
 pub const MINUTES_KEPT: i64 = 24 * 60;
 
-/// Datapoints of all metrics together: some 40 MB when every one has a sketch.
-const POINTS_MAX: usize = 200_000;
+/// How far ahead of now clients may put datapoints, in minutes.
+pub(crate) const MINUTES_AHEAD: i64 = 120;
+
+/// Datapoints of all metrics together: some 50 MB. One of a function takes 300 bytes and with a series of its own, as a
+/// function that is called once leaves it, 600.
+pub(crate) const POINTS_MAX: usize = 100_000;
 
 /// Different metrics that clients may put; without a bound a client could fill the memory with names.
 const METRICS_MAX: usize = 10_000;
@@ -41,9 +45,17 @@ impl<T: Default> Series<T> {
         let place = self.points.partition_point(|(at, _)| *at < minute);
         let new = self.points.get(place).is_none_or(|(at, _)| *at != minute);
         if new {
+            if self.points.is_empty() {
+                // Many series never have a second one: the usual first step makes room for four.
+                self.points.reserve_exact(1);
+            }
             self.points.insert(place, (minute, T::default()));
         }
         (&mut self.points[place].1, new)
+    }
+
+    pub(crate) fn minutes(&self) -> impl Iterator<Item = i64> + Clone {
+        self.points.iter().map(|(minute, _)| *minute)
     }
 
     pub(crate) fn forget_before(&mut self, minute: i64) {
@@ -91,6 +103,10 @@ impl History {
         Ok(new)
     }
 
+    pub(crate) fn minutes(&self) -> impl Iterator<Item = i64> + Clone {
+        self.metrics.values().flat_map(Series::minutes)
+    }
+
     pub(crate) fn forget_before(&mut self, minute: i64) -> usize {
         self.metrics.retain(|_, series| {
             series.forget_before(minute);
@@ -100,7 +116,53 @@ impl History {
     }
 }
 
-/// From which minute on datapoints are kept when there are so many: half the usual time when there are too many.
-pub(crate) fn horizon(now_minute: i64, points: usize) -> i64 {
-    if points > POINTS_MAX { now_minute - MINUTES_KEPT / 8 } else { now_minute - MINUTES_KEPT }
+/// From which minute on datapoints are kept, if these are the minutes of all that there are: for the usual time, or when
+/// they are too many, for as long as leaves seven eighths of the most.
+pub(crate) fn horizon(now_minute: i64, minutes: impl Iterator<Item = i64> + Clone) -> i64 {
+    let oldest = now_minute - MINUTES_KEPT;
+    if minutes.clone().count() <= POINTS_MAX {
+        return oldest;
+    }
+    // By age, from the newest that there may be.
+    let newest = now_minute + MINUTES_AHEAD;
+    let mut by_age = vec![0; usize::try_from(newest - oldest + 1).unwrap_or(0)];
+    for minute in minutes {
+        if let Some(count) = usize::try_from(newest - minute).ok().and_then(|age| by_age.get_mut(age)) {
+            *count += 1;
+        }
+    }
+    let mut room = POINTS_MAX - POINTS_MAX / 8;
+    let fits = by_age.iter().take_while(|count| {
+        let fits = **count <= room;
+        room = room.saturating_sub(**count);
+        fits
+    });
+    newest + 1 - i64::try_from(fits.count()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_datapoint_takes_the_room_of_one() {
+        let mut series: Series<Stat> = Series::default();
+        series.at(7).0.add(3.0, 1.0);
+        assert_eq!(series.points.capacity(), 1);
+        series.at(6);
+        series.at(8);
+        assert_eq!(series.minutes().collect::<Vec<_>>(), [6, 7, 8]);
+    }
+
+    #[test]
+    fn the_newest_minutes_are_kept_when_there_are_too_many() {
+        let minutes = |each: usize| (0..100).flat_map(move |minute| std::iter::repeat_n(minute, each));
+        assert_eq!(horizon(99, minutes(POINTS_MAX / 100)), 99 - MINUTES_KEPT);
+        // Seven eighths of the most, in whole minutes; of twice as many that is less than half of the minutes.
+        let half = horizon(99, minutes(POINTS_MAX / 50));
+        assert_eq!(half, 100 - 50 * 7 / 8);
+        assert_eq!(horizon(20, minutes(POINTS_MAX / 50)), half, "those ahead count too");
+        assert_eq!(horizon(99 + MINUTES_KEPT, minutes(POINTS_MAX / 50)), 99, "and old ones do not");
+        assert_eq!(horizon(99, minutes(POINTS_MAX)), 100, "one minute may be too much already");
+    }
 }

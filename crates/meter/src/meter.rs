@@ -275,7 +275,7 @@ impl Meter {
         now: Timestamp,
     ) -> Result<(), PutError> {
         let (minute, today) = (minute_of(at), minute_of(now));
-        if minute < today - history::MINUTES_KEPT || minute > today + 120 {
+        if minute < today - history::MINUTES_KEPT || minute > today + history::MINUTES_AHEAD {
             return Err(PutError::Time);
         }
         let mut minutes = lock(&self.inner.minutes);
@@ -321,6 +321,9 @@ impl Meter {
         let ledger = lock(&self.inner.ledger);
         let all: Vec<_> = ledger.functions.values().map(|one| (&one.usage, &one.durations)).collect();
         crate::prometheus::write(text, &all);
+        drop(all);
+        drop(ledger);
+        crate::prometheus::write_datapoints(text, lock(&self.inner.minutes).points);
     }
 
     /// Writes everything to the disk now.
@@ -385,7 +388,8 @@ impl Minutes {
         self.points += 1;
         // Looking through all of them is worth it once in a while.
         if self.points.is_multiple_of(1024) {
-            let horizon = history::horizon(minute, self.points);
+            let own = self.lambda.values().flat_map(Series::minutes);
+            let horizon = history::horizon(minute, own.chain(self.history.minutes()));
             self.lambda.retain(|_, series| {
                 series.forget_before(horizon);
                 !series.points.is_empty()
@@ -409,6 +413,7 @@ impl Inner {
         let stored: Stored = disk::read(&self.history_file)?;
         let mut minutes = lock(&self.minutes);
         minutes.lambda = stored.lambda.into_iter().collect();
+        minutes.lambda.values_mut().for_each(|series| series.points.shrink_to_fit());
         minutes.together = stored.together;
         minutes.history.metrics = stored.metrics.into_iter().collect();
         minutes.points = minutes.lambda.values().map(|series| series.points.len()).sum::<usize>()

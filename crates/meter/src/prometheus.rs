@@ -35,6 +35,15 @@ pub(crate) fn write(text: &mut String, all: &[(&FunctionUsage, &Durations)]) {
     }
 }
 
+/// How many datapoints CloudWatch's metrics have.
+pub(crate) fn write_datapoints(text: &mut String, count: usize) {
+    let name = "dory_metric_datapoints";
+    let _ = write!(
+        text,
+        "# HELP {name} Datapoints of metrics that are kept.\n# TYPE {name} gauge\n{name} {count}\n"
+    );
+}
+
 /// None of these values can have a quote, a backslash or a line's end in it.
 fn labels(usage: &FunctionUsage) -> String {
     format!("namespace=\"{}\",function=\"{}\",version=\"{}\"", usage.namespace, usage.function, usage.version)

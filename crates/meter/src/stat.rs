@@ -25,20 +25,56 @@ pub struct Stat {
     #[serde(rename = "z")]
     pub max: f64,
     /// Values by the logarithm of their size. Empty where only the set was given.
-    #[serde(rename = "k", default, skip_serializing_if = "BTreeMap::is_empty")]
-    sketch: BTreeMap<i16, f64>,
+    #[serde(rename = "k", default, skip_serializing_if = "Sketch::is_empty")]
+    sketch: Sketch,
+}
+
+/// How often values fell into each bucket, in the order of the buckets. Most datapoints have one or two, for which a map
+/// would take eight times as much. Stored as a map.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<i16, f64>", into = "BTreeMap<i16, f64>")]
+struct Sketch(Vec<(i16, f64)>);
+
+impl Sketch {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn add(&mut self, bucket: i16, times: f64) {
+        match self.0.binary_search_by_key(&bucket, |(at, _)| *at) {
+            Ok(place) => self.0[place].1 += times,
+            Err(place) => {
+                if self.0.is_empty() {
+                    self.0.reserve_exact(1);
+                }
+                self.0.insert(place, (bucket, times));
+            }
+        }
+    }
+}
+
+impl From<BTreeMap<i16, f64>> for Sketch {
+    fn from(map: BTreeMap<i16, f64>) -> Sketch {
+        Sketch(map.into_iter().collect())
+    }
+}
+
+impl From<Sketch> for BTreeMap<i16, f64> {
+    fn from(sketch: Sketch) -> BTreeMap<i16, f64> {
+        sketch.0.into_iter().collect()
+    }
 }
 
 impl Stat {
     /// A set whose values are not known one by one.
     pub fn of(count: f64, sum: f64, min: f64, max: f64) -> Stat {
-        Stat { count, sum, min, max, sketch: BTreeMap::new() }
+        Stat { count, sum, min, max, sketch: Sketch::default() }
     }
 
     /// Adds a value that occurred `times`; it counts for percentiles.
     pub fn add(&mut self, value: f64, times: f64) {
         self.take_in(value, times);
-        *self.sketch.entry(bucket(value)).or_insert(0.0) += times;
+        self.sketch.add(bucket(value), times);
     }
 
     /// Adds a value that nobody will ask percentiles of.
@@ -56,8 +92,8 @@ impl Stat {
         self.max = if empty { other.max } else { self.max.max(other.max) };
         self.count += other.count;
         self.sum += other.sum;
-        for (bucket, times) in &other.sketch {
-            *self.sketch.entry(*bucket).or_insert(0.0) += times;
+        for (bucket, times) in &other.sketch.0 {
+            self.sketch.add(*bucket, *times);
         }
     }
 
@@ -79,12 +115,12 @@ impl Stat {
         if self.count > 0.0 && (self.min >= self.max || share >= 1.0) {
             return Some(self.max);
         }
-        let all: f64 = self.sketch.values().sum();
+        let all: f64 = self.sketch.0.iter().map(|(_, times)| times).sum();
         if all <= 0.0 {
             return None;
         }
         let mut left = share * all;
-        for (bucket, times) in &self.sketch {
+        for (bucket, times) in &self.sketch.0 {
             left -= times;
             if left <= 1e-9 {
                 return Some(middle(*bucket).clamp(self.min, self.max));

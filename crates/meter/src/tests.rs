@@ -84,6 +84,27 @@ fn metrics_of_others_are_kept_and_bounded() {
 }
 
 #[test]
+fn datapoints_of_functions_that_come_and_go_are_bounded() {
+    use crate::history::POINTS_MAX;
+    let dir = tempfile::tempdir().expect("a directory");
+    let meter = Meter::open(dir.path()).expect("a meter");
+    let names: Vec<String> = (0..POINTS_MAX + POINTS_MAX / 4).map(|number| format!("f{number}")).collect();
+    let running = Running { function: 1, all: 1, unreserved: 1, claimed: 1, provisioned: Provisioned::Not };
+    for (number, name) in names.iter().enumerate() {
+        let at = time() + i64::try_from(number / 1000).expect("small").minutes();
+        meter.entered(of("default", name, "$LATEST"), running, at);
+    }
+    let mut text = String::new();
+    meter.write(&mut text);
+    let kept = text.lines().find_map(|line| line.strip_prefix("dory_metric_datapoints "));
+    let kept: usize = kept.and_then(|count| count.parse().ok()).expect("how many there are");
+    assert!((POINTS_MAX / 2..POINTS_MAX + 1024).contains(&kept), "{kept}");
+    let newest = metric("ConcurrentExecutions", &[("FunctionName", &names[names.len() - 1])]);
+    assert_eq!(meter.points(&newest).0.len(), 1, "the newest is there");
+    let oldest = metric("ConcurrentExecutions", &[("FunctionName", "f0")]);
+    assert_eq!(meter.points(&oldest).0.len(), 0, "the oldest went");
+}
+#[test]
 fn pods_are_counted_while_they_run() {
     let dir = tempfile::tempdir().expect("a directory");
     let meter = Meter::open(dir.path()).expect("a meter");
