@@ -12,12 +12,46 @@ pub fn give_back() {
     }
 }
 
+/// What the heap holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heap {
+    /// Bytes that somebody has.
+    pub used: usize,
+    /// Bytes that nobody has: the allocator keeps them for who comes next, or has given them back to the kernel.
+    pub free: usize,
+}
+
+/// What the heap holds now; `None` where the C library does not say. Looks at each of its arenas and free lists.
+pub fn look() -> Option<Heap> {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: mallinfo2(3) takes the allocator's own locks and returns a value; the one field of it that other calls
+        // could race on, as its manual page says, are settings that nobody here changes.
+        let info = unsafe { libc::mallinfo2() };
+        Some(Heap { used: info.uordblks + info.hblkhd, free: info.fordblks })
+    }
+    #[cfg(not(target_env = "gnu"))]
+    None
+}
+
 #[cfg(all(test, target_env = "gnu"))]
 mod tests {
     fn held_kb() -> u64 {
         let status = std::fs::read_to_string("/proc/self/status").expect("the status of this process");
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("its own memory");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    #[test]
+    fn what_is_used_is_told_from_what_is_free() {
+        let look = || super::look().expect("this C library says");
+        let before = look();
+        let mut all: Vec<Vec<u8>> = (0..32_000).map(|_| vec![1; 1000]).collect();
+        let full = look();
+        assert!(full.used > before.used + 32_000_000, "{before:?} -> {full:?}");
+        all.truncate(1);
+        let after = look();
+        assert!(after.used < full.used - 30_000_000, "{full:?} -> {after:?}");
     }
 
     #[test]

@@ -138,9 +138,26 @@ pub async fn api(
     config.service_cidr = network.service_cidr();
     config.advertise = Some(SocketAddr::from((network.gateway(), endpoints.api_port)));
     let late = late.clone();
-    config.settled = Arc::new(sandbox::give_back);
+    config.settled = Arc::new(sandbox::heap::give_back);
     config.metrics.push(Arc::new(move |text| late.metrics(text)));
+    config.metrics.push(Arc::new(write_heap));
     Ok(ApiServer::start(config).await?)
+}
+
+/// Memory that grows while the used part does not is the allocator's, not somebody's.
+fn write_heap(text: &mut String) {
+    let Some(heap) = sandbox::heap::look() else { return };
+    for (name, help, bytes) in [
+        ("used", "Memory that is in use.", heap.used),
+        (
+            "free",
+            "Memory that the allocator has and nobody uses, given back to the kernel or not.",
+            heap.free,
+        ),
+    ] {
+        let name = format!("dory_heap_{name}_bytes");
+        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {bytes}\n"));
+    }
 }
 
 /// The service `kubernetes` has the first address of the service network.

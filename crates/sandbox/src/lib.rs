@@ -21,7 +21,7 @@ mod spec;
 mod wire;
 
 pub use container::cgroup::{Limits, Usage};
-pub use container::heap::give_back;
+pub use container::heap;
 pub use container::image;
 pub use container::mount::{Mount, MountKind, Propagation};
 pub use container::process::{Capabilities, Rlimit, Seccomp, StartError, StartErrorKind, User};
