@@ -30,7 +30,7 @@ test: ## format, lints, the laws of the house, unit tests, and the real clients
 bench: ## one JSON line per figure; with PEERS=1 also beside other local Lambdas
 	@PEERS=$(PEERS) $(STATIC) tools/bench
 
-chaos: ## everything called, changed and killed at once, for SECONDS (600)
+chaos: ## everything called, changed and killed at once, for SECONDS (600; 3000 also measures what memory grows by)
 	@tools/chaos $(or $(SECONDS),600)
 
 fmt:

@@ -1,9 +1,6 @@
 """Priority and preemption, limits on disk, and the forms that subresources take: with the real kubectl."""
 
 import json
-import ssl
-import urllib.error
-import urllib.request
 
 from conftest import pod, shell, wait_for
 
@@ -108,26 +105,10 @@ def test_an_important_pod_pushes_others_out(platform, namespace):
 
 def post(platform, path, body, method="POST"):
     """Sends a body as it is; gives the code, the Status and the warnings."""
-    config = json.loads(platform.kubectl("config", "view", "--raw", "-o", "json").stdout)
-    import base64
-    import tempfile
-
-    context = ssl.create_default_context(
-        cadata=base64.b64decode(config["clusters"][0]["cluster"]["certificate-authority-data"]).decode())
-    user = config["users"][0]["user"]
-    with tempfile.NamedTemporaryFile() as pem:
-        for part in ("client-certificate-data", "client-key-data"):
-            pem.write(base64.b64decode(user[part]))
-        pem.flush()
-        context.load_cert_chain(pem.name)
-    request = urllib.request.Request(
-        config["clusters"][0]["cluster"]["server"] + path, data=json.dumps(body).encode(), method=method,
-        headers={"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(request, context=context) as answer:
-            return answer.status, json.load(answer), answer.headers.get_all("Warning") or []
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error), []
+    connection = platform.connections()()
+    connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    return answer.status, json.load(answer), answer.headers.get_all("Warning") or []
 
 
 def test_forms_are_read_strictly(platform, namespace):

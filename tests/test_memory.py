@@ -1,14 +1,12 @@
 """Memory that a burst of objects took comes back when they are gone, and clients that do not read hold none."""
 
-import base64
 import concurrent.futures
-import http.client
 import json
 import pathlib
-import ssl
 import threading
-import urllib.parse
 
+from chaos.load import fill_events
+from chaos.run import EVENTS_MAX
 from conftest import wait_for
 
 MAPS, BYTES, CLIENTS = 3000, 30_000, 8
@@ -16,19 +14,6 @@ MAPS, BYTES, CLIENTS = 3000, 30_000, 8
 REMEMBERED_MB = 32
 # Everything else that a burst may leave: connections, buffers, half-empty pages.
 LEFT_MB = 30
-
-
-def connections(platform, tmp_path):
-    """Makes HTTPS connections as kubectl's user."""
-    config = json.loads(platform.kubectl("config", "view", "--raw", "-o", "json").stdout)
-    user = config["users"][0]["user"]
-    for name in ("client-certificate-data", "client-key-data"):
-        (tmp_path / name).write_bytes(base64.b64decode(user[name]))
-    cluster = config["clusters"][0]["cluster"]
-    trust = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    trust.load_cert_chain(tmp_path / "client-certificate-data", tmp_path / "client-key-data")
-    server = urllib.parse.urlparse(cluster["server"])
-    return lambda: http.client.HTTPSConnection(server.hostname, server.port, context=trust)
 
 
 def create_maps(connect, namespace="burst", count=MAPS, size=BYTES):
@@ -53,7 +38,7 @@ def test_memory_of_a_burst_comes_back(make_platform, tmp_path):
     held = lambda: int(status.read_text().split("RssAnon:")[1].split()[0]) / 1024
     platform.kubectl("create", "namespace", "burst")
     before = held()
-    create_maps(connections(platform, tmp_path))
+    create_maps(platform.connections())
     full = held()
     # Once, and not a tree of each: the text and little more.
     text = MAPS * BYTES / 2**20
@@ -67,7 +52,7 @@ def test_clients_that_do_not_read_hold_a_piece_each(make_platform, tmp_path):
     status = pathlib.Path(f"/proc/{platform.pid}/status")
     held = lambda: int(status.read_text().split("RssAnon:")[1].split()[0]) / 1024
     platform.kubectl("create", "namespace", "big")
-    connect = connections(platform, tmp_path)
+    connect = platform.connections()
     maps, readers = 40, 30
     create_maps(connect, "big", maps, 900_000)
     before = held()
@@ -87,3 +72,15 @@ def test_clients_that_do_not_read_hold_a_piece_each(make_platform, tmp_path):
     assert sum(name.startswith("map-") for name in names) == maps, "a list that is read late is whole"
     for connection, _ in open_now:
         connection.close()
+
+
+def test_the_oldest_of_too_many_events_go(make_platform):
+    platform = make_platform()
+    before = platform.metric("dory_heap_used_bytes")
+    fill_events(platform, EVENTS_MAX + 500)
+    names = lambda: {item["metadata"]["name"] for item in platform.get("events", "-n", "default")["items"]}
+    left = wait_for("the oldest to go", lambda: (found := names()) and len(found) <= EVENTS_MAX and found, 60)
+    assert f"filling-{EVENTS_MAX + 499}" in left and "filling-0" not in left
+    # With what watches and lists may still ask for.
+    held = platform.metric("dory_heap_used_bytes") - before
+    assert held < EVENTS_MAX * 2500 + REMEMBERED_MB * 2**20, held

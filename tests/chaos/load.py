@@ -16,6 +16,19 @@ ACCOUNT = "arn:aws:lambda:us-east-1:000000000000:function"
 RUNTIME = ("runtime", "parked", "spawner")
 
 
+def fill_events(platform, count):
+    """Makes so many Events, none of which is about anything."""
+    connection = platform.connections()()
+    for number in range(count):
+        body = {"metadata": {"name": f"filling-{number}"}, "reason": "Filling", "message": "x" * 100, "type": "Normal",
+                "involvedObject": {"kind": "Pod", "namespace": "default", "name": f"pod-{number}"}}
+        connection.request("POST", "/api/v1/namespaces/default/events", json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 201, answer.status
+    connection.close()
+
+
 class Load:
     def __init__(self, storm):
         self.storm, self.platform = storm, storm.platform

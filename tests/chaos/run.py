@@ -7,8 +7,7 @@ import shutil
 import tempfile
 import time
 
-from chaos import traces
-from chaos.load import Load
+from chaos import load, traces
 from chaos.storm import Rock, Storm
 from conftest import TOOLS, tools_directory, wait_for
 
@@ -18,11 +17,17 @@ PACES = {"runtime": 0.7, "container": 6, "supervisor": 12, "parked": 8, "spawner
 CRASHES = 0.6
 # What the platform may grow by while nothing but calls, changes and kills of others happen.
 GROWTH_MB = 40
-# How often memory is noted, in seconds, and what it may still grow by in a minute of the second half of a calm part that is long
-# enough to say: what is kept for a while (changes that watches may ask for: 5 to 10 minutes) has come to its bound by then.
+# How often memory is noted, in seconds.
 NOTED = 15
+# After so long in the calm, in seconds, what is kept for a while has come to its bound (changes that watches may ask for: 5
+# to 10 minutes), and what is needed once is there.
+FILLED = 600
+# For so long after that, at the least, it must be seen what memory grows by in a minute. A storm of less than 50 minutes has no
+# such calm, and says so.
+SEEN = 480
 GROWTH_MB_MINUTE = 1.0
-CALM_MIN = 1200
+# Events that the platform keeps, each an hour: with all of them there, those of the storm take the place of others.
+EVENTS_MAX = 10_000
 # Threads at rest: workers, writers of the stores and logs, and blocking ones that have not ended yet.
 THREADS_MAX = 40
 # Seconds an instance stays warm: instances come and go all the time.
@@ -40,11 +45,11 @@ def storm(seconds, seed=None):
         tools = tools_directory()
         platform.run("image", "build", tools, "-t", TOOLS)
         shutil.rmtree(tools)
-        load = Load(storm)
-        load.prepare(TOOLS)
+        work = load.Load(storm)
+        work.prepare(TOOLS)
         before = traces.held(platform.data)
-        through(storm, load, seconds)
-        settled(storm, load, before)
+        through(storm, work, seconds)
+        settled(storm, work, before)
     finally:
         storm.over.set()
         log = pathlib.Path(platform.data) / "dory.log"
@@ -61,10 +66,10 @@ def storm(seconds, seed=None):
     return storm
 
 
-def through(storm, load, seconds):
+def through(storm, work, seconds):
     """The storm itself."""
     began = time.monotonic()
-    threads = storm.start(load.workers())
+    threads = storm.start(work.workers())
     due = {kind: began + storm.random.expovariate(1 / pace) for kind, pace in PACES.items()}
     # A short storm has one crash at least.
     due["platform"] = began + seconds * CRASHES / 3
@@ -75,8 +80,7 @@ def through(storm, load, seconds):
         due[kind] = time.monotonic() + storm.random.expovariate(1 / PACES[kind])
         if kind == "platform" and time.monotonic() > began + seconds * CRASHES:
             due[kind] = began + 2 * seconds
-            # What is needed once is there now.
-            calm = calm or Notes(storm.platform.pid)
+            calm = calm or begin_calm(storm, began + seconds - time.monotonic())
             continue
         storm.kill(kind)
         storm.traces.look()
@@ -86,48 +90,60 @@ def through(storm, load, seconds):
     [thread.join() for thread in threads]
     if calm:
         storm.faults += calm.faults()
+        storm.growth = calm.growth()
+
+
+def begin_calm(storm, seconds):
+    """The platform is not killed any more: from now on it is noted what it holds."""
+    notes = Notes(storm.platform)
+    if seconds >= FILLED + SEEN:
+        load.fill_events(storm.platform, EVENTS_MAX)
+    return notes
 
 
 class Notes:
     """What the platform's process held, from time to time."""
 
-    def __init__(self, pid):
-        self.pid, self.began, self.sizes = pid, time.monotonic(), []
+    def __init__(self, platform):
+        self.platform, self.pid, self.began, self.sizes = platform, platform.pid, time.monotonic(), []
         self.note()
 
-    def note(self):
+    def note(self, every=NOTED):
         at = time.monotonic() - self.began
-        if not self.sizes or at >= self.sizes[-1][0] + NOTED:
-            self.sizes.append((at, traces.size(self.pid)))
+        if not self.sizes or at >= self.sizes[-1][0] + every:
+            used = round(self.platform.metric("dory_heap_used_bytes") / 2**20, 1)
+            self.sizes.append((at, {**traces.size(self.pid), "used": used}))
             print(f"size after {at:.0f} s: {self.sizes[-1][1]}", flush=True)
 
     def faults(self):
         """Whether it grew by more than it may."""
-        self.sizes.append((time.monotonic() - self.began, traces.size(self.pid)))
+        self.note(0)
         (_, first), (seconds, last) = self.sizes[0], self.sizes[-1]
         print(f"size {first} -> {last} in {seconds:.0f} s", flush=True)
         if last["mb"] > first["mb"] * 1.5 + GROWTH_MB:
             yield f"memory grew from {first} to {last}"
-        rate = self.growth(seconds / 2)
-        if seconds >= CALM_MIN and rate > GROWTH_MB_MINUTE:
-            yield f"memory grows by {rate:.2f} MB a minute: {[size['anon'] for _, size in self.sizes]}"
+        growth = self.growth()
+        if growth is not None and growth > GROWTH_MB_MINUTE:
+            yield f"memory grows by {growth:.2f} MB a minute: {[(size['anon'], size['used']) for _, size in self.sizes]}"
 
-    def growth(self, since):
-        """Megabytes a minute from then on, by least squares: what comes and goes by itself is left out."""
-        points = [(at / 60, size["anon"]) for at, size in self.sizes if at >= since]
+    def growth(self):
+        """Megabytes a minute once the calm is filled, by least squares: what comes and goes by itself is left out. `None`
+        when it was not seen for long enough."""
+        points = [(at / 60, size["anon"]) for at, size in self.sizes if at >= FILLED]
+        if not points or points[-1][0] - points[0][0] < (SEEN - 2 * NOTED) / 60:
+            return None
         middle = [sum(column) / len(points) for column in zip(*points)]
         spread = sum((at - middle[0]) ** 2 for at, _ in points)
-        return sum((at - middle[0]) * (mb - middle[1]) for at, mb in points) / spread if spread else 0.0
+        return sum((at - middle[0]) * (mb - middle[1]) for at, mb in points) / spread
 
 
-def settled(storm, load, before):
+def settled(storm, work, before):
     """The calm after it."""
-    load.settle()
+    work.settle()
     pid = storm.platform.pid
-    metrics = lambda: storm.platform.kubectl("get", "--raw", "/metrics").stdout
-    instances = lambda: next(line for line in metrics().splitlines() if line.startswith("dory_function_instances ")).split()[1]
-    wait_for("idle instances to end", lambda: instances() == "0", KEEP_WARM + 60)
-    wait_for("their processes to end", lambda: not storm.victims("runtime") or instances() == "0", 10)
+    instances = lambda: storm.platform.metric("dory_function_instances")
+    wait_for("idle instances to end", lambda: instances() == 0, KEEP_WARM + 60)
+    wait_for("their processes to end", lambda: not storm.victims("runtime") or instances() == 0, 10)
     rest = traces.size(pid)
     print("at rest", rest, flush=True)
     # Listeners, pools, databases, watches and a few kept connections; an instance that was forgotten holds five or so.
@@ -148,6 +164,12 @@ def main(seconds="600", seed=None):
     for what, count in sorted(result.counts.items()):
         print(f"{count:8} {what}")
     print(json.dumps({"name": "chaos_faults", "value": len(result.faults), "unit": "", "target": 0, "ok": not result.faults}))
+    growth = {"name": "chaos_growth", "value": None, "unit": "MB/min", "target": GROWTH_MB_MINUTE, "ok": None}
+    if result.growth is None:
+        print(f"not measured: what memory grows by needs a calm of {FILLED + SEEN} s, as `make chaos SECONDS=3000` has")
+    else:
+        growth.update(value=round(result.growth, 2), ok=result.growth <= GROWTH_MB_MINUTE)
+    print(json.dumps(growth))
     for fault in result.faults:
         print(fault)
     return 1 if result.faults else 0

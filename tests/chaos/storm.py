@@ -59,6 +59,8 @@ class Storm:
         self.over = threading.Event()
         self.kills, self.outages = collections.deque(maxlen=10_000), []
         self.counts, self.faults = collections.Counter(), []
+        # Megabytes a minute, where the storm was long enough to say.
+        self.growth = None
         self.lock = threading.Lock()
 
     def fault(self, what):
