@@ -18,13 +18,14 @@ CRASHES = 0.6
 # What the platform may grow by while nothing but calls, changes and kills of others happen.
 GROWTH_MB = 40
 # How often memory is noted, in seconds.
-NOTED = 15
-# After so long in the calm, in seconds, what is kept for a while has come to its bound (changes that watches may ask for: 5
-# to 10 minutes), and what is needed once is there.
-FILLED = 600
-# For so long after that, at the least, it must be seen what memory grows by in a minute. A storm of less than 50 minutes has no
-# such calm, and says so.
-SEEN = 480
+NOTED = 30
+# What the API server remembers of changes is cut to the last five minutes every five minutes, so memory goes up and down in this
+# time, by tens of megabytes. Only what is held in one such time on average, and in the next, tells whether it grows.
+PERIOD = 300
+# After the first of them it is that high, and what is needed once is there; the last two are compared. A storm of less than
+# 40 minutes has no calm that is so long, and says so.
+SEEN = 3 * PERIOD
+# What it may grow by in a minute then.
 GROWTH_MB_MINUTE = 1.0
 # Events that the platform keeps, each an hour: with all of them there, those of the storm take the place of others.
 EVENTS_MAX = 10_000
@@ -96,7 +97,7 @@ def through(storm, work, seconds):
 def begin_calm(storm, seconds):
     """The platform is not killed any more: from now on it is noted what it holds."""
     notes = Notes(storm.platform)
-    if seconds >= FILLED + SEEN:
+    if seconds >= SEEN:
         load.fill_events(storm.platform, EVENTS_MAX)
     return notes
 
@@ -127,14 +128,13 @@ class Notes:
             yield f"memory grows by {growth:.2f} MB a minute: {[(size['anon'], size['used']) for _, size in self.sizes]}"
 
     def growth(self):
-        """Megabytes a minute once the calm is filled, by least squares: what comes and goes by itself is left out. `None`
-        when it was not seen for long enough."""
-        points = [(at / 60, size["anon"]) for at, size in self.sizes if at >= FILLED]
-        if not points or points[-1][0] - points[0][0] < (SEEN - 2 * NOTED) / 60:
+        """Megabytes a minute, from the last period but one to the last; `None` when it was not seen for long enough."""
+        end = self.sizes[-1][0]
+        if end < SEEN:
             return None
-        middle = [sum(column) / len(points) for column in zip(*points)]
-        spread = sum((at - middle[0]) ** 2 for at, _ in points)
-        return sum((at - middle[0]) * (mb - middle[1]) for at, mb in points) / spread
+        held = [[size["anon"] for at, size in self.sizes if begin <= end - at < begin + PERIOD] for begin in (0, PERIOD)]
+        last, before = [sum(sizes) / len(sizes) for sizes in held]
+        return (last - before) / (PERIOD / 60)
 
 
 def settled(storm, work, before):
@@ -166,7 +166,7 @@ def main(seconds="600", seed=None):
     print(json.dumps({"name": "chaos_faults", "value": len(result.faults), "unit": "", "target": 0, "ok": not result.faults}))
     growth = {"name": "chaos_growth", "value": None, "unit": "MB/min", "target": GROWTH_MB_MINUTE, "ok": None}
     if result.growth is None:
-        print(f"not measured: what memory grows by needs a calm of {FILLED + SEEN} s, as `make chaos SECONDS=3000` has")
+        print(f"not measured: what memory grows by needs a calm of {SEEN} s, as `make chaos SECONDS=3000` has")
     else:
         growth.update(value=round(result.growth, 2), ok=result.growth <= GROWTH_MB_MINUTE)
     print(json.dumps(growth))
