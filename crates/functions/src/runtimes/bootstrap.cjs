@@ -15,7 +15,7 @@ const modern = Number(/nodejs(\d+)/.exec(env.AWS_EXECUTION_ENV ?? "")?.[1] ?? 0)
 const REQUEST_ID = Symbol.for("aws.lambda.runtime.requestId"); // names the event in work in every line that is logged
 const EXIT_REJECTION = 128;
 const EXIT_EXCEPTION = 129;
-const TOGETHER_MAX = 65536;
+const TOGETHER_MAX = 65536; // of an answer that is sent together with the wish for the next event
 
 // ---- The Runtime API: one connection, one call at a time.
 
@@ -97,19 +97,12 @@ function call(method, target, body = "", headers = {}) {
   return answered;
 }
 
-// Sends what an invocation has to say and asks for the next event: together, so that the platform wakes this process once.
-// A large answer, behind which the platform may close the connection, goes alone.
-async function respond(id, result) {
-  const target = `invocation/${id}/response`;
-  const headers = { "Content-Type": "application/json" };
-  if (result.length > TOGETHER_MAX) {
-    await call("POST", target, result, headers);
-    return call("GET", "invocation/next");
-  }
+// Sends a short answer together with the wish for the next event, for which it waits: the platform wakes this process once.
+function answerAndAsk(id, result) {
   if (!socket) connect();
-  const length = { "Content-Length": Buffer.byteLength(result) };
+  const headers = { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(result) };
   socket.cork();
-  socket.write(head("POST", target, { ...headers, ...length }) + result);
+  socket.write(head("POST", `invocation/${id}/response`, headers) + result);
   unheeded += 1;
   const next = call("GET", "invocation/next");
   socket.uncork();
@@ -481,7 +474,10 @@ async function serve(handler) {
       continue;
     }
     try {
-      next = respond(id, encode(await run(handler, JSON.parse(body), headers)));
+      const result = encode(await run(handler, JSON.parse(body), headers));
+      // Behind a large one the platform may close the connection.
+      if (result.length <= TOGETHER_MAX) next = answerAndAsk(id, result);
+      else await call("POST", `invocation/${id}/response`, result, { "Content-Type": "application/json" });
     } catch (thrown) {
       logThrown("Invoke Error", thrown);
       await postError(`invocation/${id}/error`, thrown);
