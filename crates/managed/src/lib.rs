@@ -1,6 +1,6 @@
 //! Data engines: what a serverless application keeps its data in, without the wire format of any API. Today
-//! these are the queue, kept in a store whose acknowledged writes are durable, and the log, kept in files. Called by
-//! `functions` (asynchronous invocations, what functions print) and by the services of the AWS door that sell these engines.
+//! these are queues, kept in a store whose acknowledged writes are durable, and the log, kept in files. Called by
+//! `functions` (asynchronous invocations, event sources, what functions print) and by the services of the AWS door that sell these engines.
 //!
 //! ```text
 //!  Queues ─ all queues of one store, and their limits
@@ -8,18 +8,29 @@
 //!                             ▲                                  │
 //!                             └──── release, defer, time-out ────┘
 //!
+//!  Broker ─ queues that somebody made and named, with the rules of SQS
+//!    └─ Declared   settings, deduplication, dead letters; a Queue below
+//!
 //!  Logs ─ all log groups, and the thread that writes them
 //!    └─ Log     append ─▶ memory ─▶ file ─▶ read, follow, events
 //! ```
 #![deny(missing_docs)]
 
+mod broker;
 mod clock;
 mod logs;
 mod queue;
 
+pub use broker::{
+    Accepted, Ask, Attribute, AttributeValue, Broker, DeclareError, Declared, Delivered, Handle, HandleError,
+    Letter, LetterError, MoveError, MoveState, MoveTask, QUEUE_DEFAULTS, ReceiveError, Redrive, RedriveAllow,
+    Settings, md5_of, md5_of_attributes, sequence,
+};
 pub use clock::{Clock, Wall};
 pub use logs::{
     EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
     StreamFilter, Streams,
 };
-pub use queue::{Depth, MESSAGE_BYTES_MAX, Message, Queue, QueueError, Queues, Receipt, SendError};
+pub use queue::{
+    Counts, Depth, Draft, Limits, MESSAGE_BYTES_MAX, Message, Queue, QueueError, Queues, Receipt, SendError,
+};

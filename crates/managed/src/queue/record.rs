@@ -13,10 +13,15 @@ pub(super) const STATES: &str = "state/";
 /// The first byte of every value: the format below.
 const FORMAT: u8 = 1;
 
+/// The same of a message that belongs to a group, whose name comes after the times.
+const FORMAT_GROUPED: u8 = 2;
+
 /// A message as it was sent.
 pub(super) struct Sent {
     pub(super) sent_ms: u64,
     pub(super) visible_ms: u64,
+    /// Messages of one group are received one after the other; no name is no group.
+    pub(super) group: Bytes,
     pub(super) attributes: Bytes,
     pub(super) body: Bytes,
 }
@@ -41,12 +46,16 @@ pub(super) fn place(key: &str) -> Option<(&str, u64)> {
 
 impl Sent {
     pub(super) fn write(&self) -> Bytes {
-        let mut out = BytesMut::with_capacity(21 + self.attributes.len() + self.body.len());
-        out.put_u8(FORMAT);
+        let grouped = !self.group.is_empty();
+        let mut out =
+            BytesMut::with_capacity(25 + self.group.len() + self.attributes.len() + self.body.len());
+        out.put_u8(if grouped { FORMAT_GROUPED } else { FORMAT });
         out.put_u64(self.sent_ms);
         out.put_u64(self.visible_ms);
-        out.put_u32(u32::try_from(self.attributes.len()).expect("bounded by MESSAGE_BYTES_MAX"));
-        out.put_slice(&self.attributes);
+        if grouped {
+            put(&mut out, &self.group);
+        }
+        put(&mut out, &self.attributes);
         out.put_slice(&self.body);
         out.freeze()
     }
@@ -54,12 +63,22 @@ impl Sent {
     /// Shares the bytes of the value.
     pub(super) fn read(value: &Bytes) -> Option<Sent> {
         let mut from = Reader(value.clone());
-        from.format()?;
+        let format = from.bytes(1)?[0];
         let (sent_ms, visible_ms) = (from.long()?, from.long()?);
-        let attributes = from.int()? as usize;
-        let attributes = from.bytes(attributes)?;
-        Some(Sent { sent_ms, visible_ms, attributes, body: from.0 })
+        let group = match format {
+            FORMAT => Bytes::new(),
+            FORMAT_GROUPED => from.part()?,
+            _ => return None,
+        };
+        let attributes = from.part()?;
+        Some(Sent { sent_ms, visible_ms, group, attributes, body: from.0 })
     }
+}
+
+/// A part, with its length before it.
+fn put(out: &mut BytesMut, part: &Bytes) {
+    out.put_u32(u32::try_from(part.len()).expect("bounded by MESSAGE_BYTES_MAX"));
+    out.put_slice(part);
 }
 
 impl State {
@@ -87,6 +106,11 @@ impl Reader {
         (count <= self.0.len()).then(|| self.0.split_to(count))
     }
 
+    fn part(&mut self) -> Option<Bytes> {
+        let length = self.int()? as usize;
+        self.bytes(length)
+    }
+
     fn format(&mut self) -> Option<()> {
         (self.bytes(1)?[0] == FORMAT).then_some(())
     }
@@ -104,14 +128,18 @@ impl Reader {
 mod tests {
     use super::*;
 
+    fn sent(group: &'static str) -> Sent {
+        let group = Bytes::from_static(group.as_bytes());
+        Sent { sent_ms: 7, visible_ms: 9, group, attributes: "abc".into(), body: "de".into() }
+    }
+
     #[test]
     fn what_is_written_is_read_again() {
-        let sent = Sent { sent_ms: 7, visible_ms: 9, attributes: "a".into(), body: "bc".into() };
-        let read = Sent::read(&sent.write()).expect("a message");
-        assert_eq!(
-            (read.sent_ms, read.visible_ms, &read.attributes[..], &read.body[..]),
-            (7, 9, &b"a"[..], &b"bc"[..])
-        );
+        for group in ["", "orders"] {
+            let read = Sent::read(&sent(group).write()).expect("a message");
+            assert_eq!((read.sent_ms, read.visible_ms, &read.group[..]), (7, 9, group.as_bytes()));
+            assert_eq!((&read.attributes[..], &read.body[..]), (&b"abc"[..], &b"de"[..]));
+        }
         let state = State { visible_ms: 3, receive_count: 2, note: "n".into() };
         let read = State::read(&state.write()).expect("a state");
         assert_eq!((read.visible_ms, read.receive_count, &read.note[..]), (3, 2, &b"n"[..]));
@@ -119,14 +147,14 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_is_no_message() {
-        let whole = Sent { sent_ms: 7, visible_ms: 9, attributes: "abc".into(), body: Bytes::new() }.write();
-        for length in 0..whole.len() {
-            assert!(Sent::read(&whole.slice(..length)).is_none(), "{length}");
+        for group in ["", "orders"] {
+            let whole = Sent { body: Bytes::new(), ..sent(group) }.write();
+            for length in 0..whole.len() {
+                assert!(Sent::read(&whole.slice(..length)).is_none(), "{length}");
+            }
         }
-        assert!(
-            Sent::read(&Bytes::from_static(b"\x02aaaaaaaaaaaaaaaaaaaaaaaaa")).is_none(),
-            "another format"
-        );
+        let foreign = Bytes::from_static(b"\x03aaaaaaaaaaaaaaaaaaaaaaaaa");
+        assert!(Sent::read(&foreign).is_none(), "another format");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Queues in memory and on disk: what is delivered when, what survives, what is refused.
 
+use super::one::millis;
 use super::*;
 use std::path::Path;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Starts at a fixed time and goes with tokio's clock, which a test may stop and move.
@@ -148,8 +150,84 @@ async fn limits_are_kept_and_room_comes_back() {
         }
     };
     assert!(matches!(&full, SendError::Full(_)), "{full}");
-    assert_eq!(accepted, (BYTES_MAX / QUEUE_SHARE) / (MESSAGE_BYTES_MAX as u64 + 21));
+    assert_eq!(accepted, (LIMITS.bytes / LIMITS.share) / (MESSAGE_BYTES_MAX as u64 + 21));
     let message = queue.receive(MINUTE).await.expect("a message");
     queue.delete(message.receipt).await.expect("deleted");
     queue.send(Bytes::new(), big, NOW).await.expect("room again");
+}
+
+async fn send_to(queue: &Arc<Queue>, group: &'static str, body: &'static str) {
+    let draft = Draft { body: body.into(), group: group.into(), ..Draft::default() };
+    queue.send_all(vec![draft], |_| Vec::new()).await.expect("accepted");
+}
+
+fn bodies(messages: &[Message]) -> Vec<&str> {
+    messages.iter().map(|message| std::str::from_utf8(&message.body).expect("text")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_is_worked_on_in_order_and_by_one_at_a_time() {
+    let queue = Queues::in_memory(clock()).await.queue("one");
+    for (group, body) in [("a", "a1"), ("b", "b1"), ("a", "a2"), ("a", "a3"), ("b", "b2")] {
+        send_to(&queue, group, body).await;
+    }
+    let first = queue.receive_some(MINUTE, 2).await;
+    assert_eq!(bodies(&first), ["a1", "a2"]);
+    let second = queue.receive_some(2 * MINUTE, 10).await;
+    assert_eq!(bodies(&second), ["b1", "b2"], "a3 waits for a1 and a2");
+    queue.delete(first[0].receipt).await.expect("deleted");
+    assert!(queue.receive(MINUTE).await.is_none(), "and still for a2");
+    let started = Instant::now();
+    queue.due().await;
+    assert_eq!(started.elapsed(), MINUTE);
+    let again = queue.receive_some(MINUTE, 10).await;
+    assert_eq!(bodies(&again), ["a2", "a3"]);
+    queue.hide(again[0].receipt, Duration::ZERO).expect("given back");
+    assert!(queue.receive(MINUTE).await.is_none(), "a3 is out");
+    queue.hide(again[1].receipt, Duration::ZERO).expect("given back");
+    assert_eq!(bodies(&queue.receive_some(MINUTE, 1).await), ["a2"]);
+    assert_eq!(queue.counts(), Counts { visible: 1, in_flight: 3, delayed: 0 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_are_received_once_also_when_they_are_not_hidden() {
+    let queue = Queues::in_memory(clock()).await.queue("one");
+    for body in ["a", "b", "c"] {
+        send(&queue, body, NOW).await;
+    }
+    send(&queue, "later", MINUTE).await;
+    assert_eq!(bodies(&queue.receive_some(NOW, 10).await), ["a", "b", "c"]);
+    assert_eq!(bodies(&queue.receive_some(NOW, 2).await), ["a", "b"]);
+    assert_eq!(queue.counts(), Counts { visible: 3, in_flight: 0, delayed: 1 });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hidden_message_keeps_its_receipt() {
+    let queue = Queues::in_memory(clock()).await.queue("one");
+    send(&queue, "a", NOW).await;
+    let message = queue.receive(MINUTE).await.expect("a message");
+    queue.hide(message.receipt, 5 * MINUTE).expect("hidden");
+    tokio::time::sleep(4 * MINUTE).await;
+    assert!(queue.in_flight(message.receipt).is_some());
+    tokio::time::sleep(MINUTE).await;
+    assert!(queue.in_flight(message.receipt).is_none() && queue.holds(message.receipt));
+    queue.delete(message.receipt).await.expect("nobody else has it");
+}
+
+#[tokio::test]
+async fn receipts_outlive_the_process_until_somebody_else_has_the_message() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("queues.db");
+    let (first, second) = {
+        let queue = on_disk(&path).await.queue("one");
+        send(&queue, "a", NOW).await;
+        send(&queue, "b", NOW).await;
+        let received = queue.receive_some(MINUTE, 2).await;
+        (received[0].receipt, received[1].receipt)
+    };
+    let queue = on_disk(&path).await.queue("one");
+    assert!(queue.in_flight(first).is_some());
+    queue.delete(first).await.expect("deleted");
+    assert_eq!(bodies(&queue.receive_some(MINUTE, 2).await), ["b"]);
+    assert!(matches!(queue.delete(second).await, Err(QueueError::Stale)));
 }
