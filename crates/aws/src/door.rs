@@ -5,7 +5,7 @@ use crate::bodies::{Bodies, REQUEST_BYTES_MAX, Share};
 use crate::fault::Fault;
 use crate::reply::{Body, Reply};
 use crate::session::FromInstance;
-use crate::{cloudwatch, dory, iam, lambda, logs, session, sts};
+use crate::{cloudwatch, dory, iam, lambda, logs, session, sqs, sts};
 use bytes::{Bytes, BytesMut};
 use client::Objects;
 use functions::{Throttle, ThrottleReason};
@@ -178,8 +178,9 @@ impl Door {
             "logs" => Ok(Box::pin(logs::serve(self, &call)).await),
             "monitoring" => Ok(cloudwatch::serve(self, &call).await),
             "sts" => Box::pin(sts::serve(self, &call)).await,
+            "sqs" => Ok(Box::pin(sqs::serve(self, &call)).await),
             other => Err(Fault::unknown_operation(format!(
-                "The service {other:?} is not part of dory. Lambda, IAM, STS, CloudWatch and CloudWatch Logs are."
+                "The service {other:?} is not part of dory. Lambda, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."
             ))),
         }
     }
@@ -199,6 +200,7 @@ fn protocol(parts: &Parts) -> Protocol {
         _ if parts.headers.contains_key(&TARGET) => Protocol::Target,
         "iam" => Protocol::Query(iam::XML_NAMESPACE),
         "sts" => Protocol::Query(sts::XML_NAMESPACE),
+        "sqs" => Protocol::Query(sqs::XML_NAMESPACE),
         _ if form() => Protocol::Query(sts::XML_NAMESPACE),
         _ => Protocol::Json,
     }

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   Door ─ verify the signature ─┬─ lambda   rest-json, 2015-03-31 and the dates after it
+//!                                ├─ sqs      awsJson1.0 and query, 2012-11-05: queues
 //!                                ├─ iam      query, 2010-05-08: roles and policies
 //!                                ├─ sts      query, 2011-06-15: who calls, temporary credentials
 //!                                ├─ logs     awsJson1.1, Logs_20140328
@@ -25,6 +26,7 @@ mod logs;
 mod query;
 mod reply;
 mod session;
+mod sqs;
 mod sts;
 
 pub use door::{Config, Door};

@@ -4,8 +4,12 @@
 use crate::door::{Call, parameters};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+
+/// How deep names may go, and how long a list may be, so that a short name cannot make a long list.
+const DEPTH_MAX: usize = 16;
+const LIST_MAX: usize = 10_000;
 
 /// The parameters of a request, or of one member of a list in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -88,6 +92,45 @@ impl Form {
     }
 }
 
+/// The structure that parameters spell: words between dots are members, numbers are places in lists. What is in a list may be
+/// called `member` or not, as the service has it.
+pub(crate) fn structure(parameters: Vec<(String, String)>) -> Result<Value, &'static str> {
+    let mut root = Value::Object(Map::new());
+    for (name, value) in parameters {
+        let words: Vec<&str> = name.split('.').filter(|word| *word != "member").collect();
+        if words.len() > DEPTH_MAX {
+            return Err("a parameter is nested too deep");
+        }
+        set(&mut root, &words, value)?;
+    }
+    Ok(root)
+}
+
+fn set(at: &mut Value, words: &[&str], value: String) -> Result<(), &'static str> {
+    let [word, rest @ ..] = words else {
+        *at = Value::String(value);
+        return Ok(());
+    };
+    if let Ok(number) = word.parse::<usize>() {
+        if !(1..=LIST_MAX).contains(&number) {
+            return Err("a list is too long");
+        }
+        if !at.is_array() {
+            *at = Value::Array(Vec::new());
+        }
+        let Value::Array(items) = at else { return Ok(()) };
+        if items.len() < number {
+            items.resize(number, Value::Null);
+        }
+        return set(&mut items[number - 1], rest, value);
+    }
+    if !at.is_object() {
+        *at = Value::Object(Map::new());
+    }
+    let Value::Object(members) = at else { return Ok(()) };
+    set(members.entry((*word).to_owned()).or_insert(Value::Null), rest, value)
+}
+
 /// A constraint of the model is broken; as the query services say it.
 pub(crate) fn invalid(member: &str, value: &str, constraint: &str) -> Fault {
     let mut letters = member.chars();
@@ -164,6 +207,26 @@ mod tests {
                 .starts_with("Names is not supported")
         );
         assert_eq!(form.required("PolicyName").expect_err("missing").code, "ValidationError");
+    }
+
+    #[test]
+    fn parameters_become_structures() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let read =
+            |pairs: &[(&str, &str)]| structure(pairs.iter().map(|(name, value)| pair(name, value)).collect());
+        assert_eq!(
+            read(&[
+                ("A.member.2.Name", "x"),
+                ("A.member.1.Name", "y"),
+                ("B", "1"),
+                ("C.D", "2"),
+                ("E.1", "3")
+            ]),
+            Ok(json!({"A": [{"Name": "y"}, {"Name": "x"}], "B": "1", "C": {"D": "2"}, "E": ["3"]}))
+        );
+        assert!(read(&[("A.member.999999999", "x")]).is_err());
+        assert!(read(&[("A.member.0", "x")]).is_err());
+        assert!(read(&[(&"A.".repeat(99), "x")]).is_err());
     }
 
     #[test]

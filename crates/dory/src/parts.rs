@@ -216,15 +216,19 @@ pub async fn functions(
     functions::Functions::start(config).await.context("cannot start functions")
 }
 
-/// Events that wait have a store of their own: no invocation writes to the platform's state, and they do not grow it.
+/// Events that wait have a store of their own, and so have queues: no invocation and no message is written to the platform's
+/// state, and neither grows it.
 async fn events(data: &DataDir, options: &Up) -> Result<functions::EventConfig> {
     let failed = "cannot open the queues of asynchronous invocations";
     let store = store::sqlite(&data.join("queues.db")).context(failed)?;
     let queues = managed::Queues::open(store, Arc::new(managed::Wall)).await.context(failed)?;
     let [first, second] = options.async_retry_delays.0;
     let retries = functions::Retries { failed: [first, second], ..functions::Retries::default() };
-    // Queues, topics, buses and buckets that take results come in here when they exist.
-    Ok(functions::EventConfig { queues, retries, destinations: Vec::new() })
+    let failed = "cannot open the queues of SQS";
+    let store = store::sqlite(&data.join("sqs.db")).context(failed)?;
+    let broker = managed::Broker::open(store, Arc::new(managed::Wall)).await.context(failed)?;
+    // Topics, buses and buckets that take results come in here when they exist.
+    Ok(functions::EventConfig { queues, retries, destinations: Vec::new(), broker })
 }
 
 pub async fn node(

@@ -25,7 +25,7 @@ use crate::catalog::Function;
 use crate::invocation::{Invocation, InvokeError, Outcome};
 use callee::{function_of, queue_name};
 use event::Event;
-use managed::{Queues, SendError};
+use managed::{Broker, Queues, SendError};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -42,15 +42,18 @@ pub struct EventConfig {
     pub queues: Arc<Queues>,
     /// When they are tried again.
     pub retries: Retries,
-    /// What can take their results, beside functions: the services that have queues, topics, buses and buckets.
+    /// What can take their results, beside functions and queues: the services that have topics, buses and buckets.
     pub destinations: Vec<Arc<dyn Destination>>,
+    /// The queues of SQS, which take results too.
+    pub broker: Arc<Broker>,
 }
 
 impl EventConfig {
     /// For platforms that are gone with their process: nothing is written.
     pub async fn in_memory() -> EventConfig {
         let queues = Queues::in_memory(Arc::new(managed::Wall)).await;
-        EventConfig { queues, retries: Retries::default(), destinations: Vec::new() }
+        let broker = Broker::in_memory(Arc::new(managed::Wall)).await;
+        EventConfig { queues, retries: Retries::default(), destinations: Vec::new(), broker }
     }
 }
 
@@ -78,6 +81,10 @@ pub struct Backlog {
 impl Events {
     pub(crate) fn new(config: EventConfig) -> Events {
         Events { config, workers: Mutex::default(), totals: Mutex::default() }
+    }
+
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.config.broker
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, AbortHandle>> {

@@ -176,6 +176,21 @@ impl Functions {
         &self.machine.metering.meter
     }
 
+    /// The queues of SQS.
+    pub fn broker(&self) -> &Arc<managed::Broker> {
+        self.events.broker()
+    }
+
+    /// The ARN of a queue.
+    pub fn queue_arn(&self, name: &str) -> String {
+        self.machine.queue_arn(name)
+    }
+
+    /// The name of a queue of this account and region.
+    pub fn queue_name<'a>(&self, arn: &'a str) -> Option<&'a str> {
+        self.machine.queue_name(arn)
+    }
+
     /// Which version of this runtime functions run on here, if they can; looks for the interpreter the first time.
     pub async fn runtime_version(&self, runtime: &str) -> Result<RuntimeVersion, RuntimeError> {
         self.machine.runtime_version(runtime).await

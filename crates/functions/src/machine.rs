@@ -50,7 +50,17 @@ impl Machine {
         ["arn:aws:lambda:", &self.region, ":", &self.account_id, ":function:", name].concat()
     }
 
-    /// The same with a version or an alias, if there is one.
+    /// `arn:aws:sqs:us-east-1:000000000000:orders`
+    pub(crate) fn queue_arn(&self, name: &str) -> String {
+        ["arn:aws:sqs:", &self.region, ":", &self.account_id, ":", name].concat()
+    }
+
+    /// The queue's name, if the ARN is of one of this account and region.
+    pub(crate) fn queue_name<'a>(&self, arn: &'a str) -> Option<&'a str> {
+        arn.strip_prefix(&self.queue_arn("")).filter(|name| !name.is_empty() && !name.contains(':'))
+    }
+
+    /// The function's ARN with a version or an alias, if there is one.
     pub(crate) fn qualified_arn(&self, name: &str, qualifier: Option<&str>) -> String {
         let arn = self.function_arn(name);
         match qualifier {

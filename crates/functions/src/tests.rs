@@ -54,6 +54,7 @@ impl Room {
                 queues: managed::Queues::in_memory(clock.clone()).await,
                 retries: Retries { failed: [SOON; 2], refused_first: SOON, refused_max: 4 * SOON },
                 destinations: vec![sqs.clone()],
+                broker: managed::Broker::in_memory(clock.clone()).await,
             },
             ..crate::loopback::config(client.clone(), dir.path()).await
         });

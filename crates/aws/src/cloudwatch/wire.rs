@@ -3,6 +3,7 @@
 use super::input::Input;
 use super::{Refused, cbor, query};
 use crate::door::{Call, parameters};
+use crate::query::structure;
 use crate::reply::{self, Reply};
 use http::HeaderValue;
 use http::request::Parts;
@@ -70,7 +71,7 @@ impl Wire {
                 all.extend(parameters(&String::from_utf8_lossy(&body)));
                 let action = all.iter().find(|(name, _)| name == "Action").map(|(_, value)| value.clone());
                 all.retain(|(name, _)| name != "Action" && name != "Version");
-                let value = query::read(all).map_err(Refused::malformed)?;
+                let value = structure(all).map_err(Refused::malformed)?;
                 (action.ok_or_else(|| Refused::missing("Action"))?, value)
             }
         };
