@@ -26,6 +26,7 @@ def handler(event, context):
     return {"said": event}
 """
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:"
 
 
 @pytest.fixture(scope="module")
@@ -147,13 +148,45 @@ def test_what_cannot_be_accepted_is_refused(own, create):
     for missing in ({"FunctionName": "no-such-function"}, {"FunctionName": name, "Qualifier": "7"}):
         with pytest.raises(client.exceptions.ResourceNotFoundException):
             client.invoke(InvocationType="Event", Payload="{}", **missing)
-    # There are no queues yet: what would be lost later is refused now.
-    for target, why in (("arn:aws:sqs:us-east-1:000000000000:dead", "not supported by dory yet"),
+    # What would be lost later is refused now: there is no such queue, and there are no topics.
+    own.boto3("sqs").create_queue(QueueName="ordered.fifo", Attributes={"FifoQueue": "true"})
+    for target, why in ((QUEUE + "nobody", "there is no such queue"), (QUEUE + "ordered.fifo", "FIFO"),
+                        ("arn:aws:sns:us-east-1:000000000000:dead", "not supported by dory yet"),
                         (ARN + name, "must be an SQS queue or an SNS topic")):
         with pytest.raises(client.exceptions.InvalidParameterValueException) as refused:
             client.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": target})
         assert why in str(refused.value)
     client.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": ""})
+
+
+def test_queues_take_records_and_dead_letters(own, create):
+    name, client, sqs = create("to-queues"), own.boto3("lambda"), own.boto3("sqs")
+    done, failed, dead = (sqs.create_queue(QueueName=f"{kind}-{name}")["QueueUrl"] for kind in ("done", "failed", "dead"))
+    arns = {url: QUEUE + url.rsplit("/", 1)[1] for url in (done, failed, dead)}
+    client.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=0,
+        DestinationConfig={"OnSuccess": {"Destination": arns[done]}, "OnFailure": {"Destination": arns[failed]}})
+    client.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": arns[dead]})
+    assert client.get_function_configuration(FunctionName=name)["DeadLetterConfig"] == {"TargetArn": arns[dead]}
+
+    def message(url):
+        [one] = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"], AttributeNames=["All"])["Messages"]
+        return one
+
+    id = send(own, name, {"n": 1})["ResponseMetadata"]["RequestId"]
+    record = json.loads(message(done)["Body"])
+    assert record["requestContext"]["requestId"] == id and record["responsePayload"] == {"said": {"n": 1}}
+    id = send(own, name, {"throw": True})["ResponseMetadata"]["RequestId"]
+    record = json.loads(message(failed)["Body"])
+    assert record["requestContext"]["condition"] == "RetriesExhausted" and record["requestContext"]["requestId"] == id
+    letter = message(dead)
+    assert json.loads(letter["Body"]) == {"throw": True}
+    assert letter["MessageAttributes"] == {
+        "RequestID": {"DataType": "String", "StringValue": id}, "ErrorCode": {"DataType": "Number", "StringValue": "200"},
+        "ErrorMessage": {"DataType": "String", "StringValue": "thrown"}}
+    sqs.delete_queue(QueueUrl=dead)
+    send(own, name, {"throw": True})
+    assert json.loads(message(failed)["Body"])["requestPayload"] == {"throw": True}, "one that is gone keeps nothing up"
 
 
 def test_a_kill_loses_no_event(own, create):

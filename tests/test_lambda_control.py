@@ -377,8 +377,6 @@ def test_what_is_not_there_is_refused_by_name(awslambda):
         "pause_durable_execution": {"DurableExecutionArn": durable},
         "resume_durable_execution": {"DurableExecutionArn": durable},
         "send_durable_execution_callback_success": {"CallbackId": "x"},
-        "create_event_source_mapping": {"FunctionName": "f", "EventSourceArn": "arn:aws:sqs:us-east-1:000000000000:q"},
-        "list_event_source_mappings": {},
     }
     for operation, arguments in calls.items():
         with pytest.raises(botocore.exceptions.ClientError) as refused:

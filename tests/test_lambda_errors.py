@@ -63,6 +63,14 @@ ONLY_THERE = {
     ("Invoke", "RecursiveInvocationException"): "raised in test_lambda_control.py, after seventeen rounds",
     ("AddLayerVersionPermission", TOO_LONG): "raised below, after some eighty statements",
     ("PutResourcePolicy", TOO_LONG): "the model bounds the whole document: refused before, as a ValidationException",
+    ("CreateEventSourceMapping", CONFLICT): "raised in test_event_sources.py, by a mapping that is there",
+    ("UpdateEventSourceMapping", CONFLICT): "only many clients at the same moment bring it about",
+    ("DeleteEventSourceMapping", CONFLICT): "a mapping is deleted whatever its state",
+    ("UpdateEventSourceMapping", "ResourceInUseException"): "mappings are never in a state between two others",
+    ("DeleteEventSourceMapping", "ResourceInUseException"): "mappings are never in a state between two others",
+    ("ListEventSourceMappings", NOT_FOUND): "a function or a queue that is not there has an empty list",
+    ("GetEventSourceMapping", INVALID): "what could be wrong is refused before, as a ValidationException",
+    ("DeleteEventSourceMapping", INVALID): "what could be wrong is refused before, as a ValidationException",
     ("InvokeAsync", CONFLICT): "functions are never in a state that forbids invoking them",
 }
 # What could be wrong with these is refused before, as a ValidationException that the model does not name.
@@ -103,7 +111,18 @@ def new(**more):
             "Code": {"ZipFile": zipped(bootstrap="x")}, **more}
 
 
+# What an event source mapping that nobody made is called, and a queue that nobody made.
+UUID = "00000000-0000-0000-0000-000000000000"
+NO_QUEUE = "arn:aws:sqs:us-east-1:000000000000:nobody"
+
 CASES = [
+    ("CreateEventSourceMapping", NOT_FOUND, lambda: {"FunctionName": "nobody", "EventSourceArn": NO_QUEUE}),
+    ("CreateEventSourceMapping", INVALID, lambda: {"FunctionName": "faulty", "EventSourceArn": NO_QUEUE}),
+    ("GetEventSourceMapping", NOT_FOUND, lambda: {"UUID": UUID}),
+    ("UpdateEventSourceMapping", NOT_FOUND, lambda: {"UUID": UUID}),
+    ("UpdateEventSourceMapping", INVALID, lambda: {"UUID": UUID, "ParallelizationFactor": 2}),
+    ("DeleteEventSourceMapping", NOT_FOUND, lambda: {"UUID": UUID}),
+    ("ListEventSourceMappings", INVALID, lambda: {"Marker": "%%%"}),
     ("CreateFunction", CONFLICT, lambda: new(FunctionName="faulty")),
     ("CreateFunction", INVALID, lambda: new(Code={"ZipFile": b"no archive"})),
     ("CreateFunction", INVALID, lambda: new(Layers=[f"{ACCOUNT}:layer:nothing:1"])),

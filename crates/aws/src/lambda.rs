@@ -24,6 +24,7 @@ mod resource_policy;
 mod route;
 mod runtime;
 mod settings;
+mod source;
 mod stream;
 mod tags;
 mod update;
@@ -109,6 +110,11 @@ async fn serve_other(door: &Door, call: &Call, route: &Route) -> Result<Reply, F
         "TagResource" => tags::tag(door, call, parameter(0)).await,
         "UntagResource" => tags::untag(door, call, parameter(0)).await,
         "ListTags" => tags::list(door, parameter(0)).await,
+        "CreateEventSourceMapping" => source::create(door, call).await,
+        "GetEventSourceMapping" => source::get(door, parameter(0)).await,
+        "UpdateEventSourceMapping" => source::update(door, call, parameter(0)).await,
+        "DeleteEventSourceMapping" => source::delete(door, parameter(0)).await,
+        "ListEventSourceMappings" => source::list(door, call).await,
         "PutResourcePolicy" => resource_policy::put(door, call, parameter(0)).await,
         "GetResourcePolicy" => resource_policy::get(door, parameter(0)).await,
         "DeleteResourcePolicy" => resource_policy::delete(door, call, parameter(0)).await,

@@ -173,6 +173,8 @@ impl Catalog {
             Watched::Function => family.function.iter().map(|_| key.clone()).collect(),
             Watched::Version => family.version_objects.iter().cloned().collect(),
             Watched::Alias => family.alias_objects.iter().cloned().collect(),
+            // They name their functions; they are not of them.
+            Watched::Mapping => Vec::new(),
         }
     }
 

@@ -17,12 +17,14 @@ mod event;
 mod plan;
 mod worker;
 
+use destination::QueueDestination;
 pub use destination::{DeliveryError, Destination, Parcel};
 pub use plan::Retries;
 
 use crate::Functions;
 use crate::catalog::Function;
 use crate::invocation::{Invocation, InvokeError, Outcome};
+use crate::machine::Machine;
 use callee::{function_of, queue_name};
 use event::Event;
 use managed::{Broker, Queues, SendError};
@@ -60,6 +62,7 @@ impl EventConfig {
 /// The part of [`Functions`] that events need.
 pub(crate) struct Events {
     config: EventConfig,
+    queues: QueueDestination,
     /// By name of the queue; each ends when its queue is empty.
     workers: Mutex<HashMap<Arc<str>, AbortHandle>>,
     totals: Mutex<counts::Totals>,
@@ -79,8 +82,15 @@ pub struct Backlog {
 }
 
 impl Events {
-    pub(crate) fn new(config: EventConfig) -> Events {
-        Events { config, workers: Mutex::default(), totals: Mutex::default() }
+    pub(crate) fn new(config: EventConfig, machine: Arc<Machine>) -> Events {
+        let queues = QueueDestination::new(config.broker.clone(), machine);
+        Events { config, queues, workers: Mutex::default(), totals: Mutex::default() }
+    }
+
+    /// What takes results for this ARN.
+    fn destination(&self, arn: &str) -> Option<&dyn Destination> {
+        let others = self.config.destinations.iter().map(|other| &**other);
+        others.chain([&self.queues as &dyn Destination]).find(|one| one.takes(arn))
     }
 
     pub(crate) fn broker(&self) -> &Arc<Broker> {

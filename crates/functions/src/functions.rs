@@ -23,6 +23,7 @@ use crate::metering::Metering;
 use crate::pool::Pool;
 use crate::preboot::Stock;
 use crate::runtimes::{RuntimeError, RuntimeImages, RuntimeVersion, Runtimes};
+use crate::sources::Sources;
 use bytes::Bytes;
 use client::{Key, Objects};
 use futures::stream::BoxStream;
@@ -77,6 +78,7 @@ pub struct Functions {
     pub(crate) account: Arc<Account>,
     pub(crate) catalog: Catalog,
     pub(crate) events: Events,
+    pub(crate) sources: Sources,
     /// Archives that were uploaded a short while ago, and that an object may be about to name.
     uploads: Mutex<HashMap<String, Instant>>,
     /// The version of each object that the catalog shows, for callers who have just written one.
@@ -128,9 +130,10 @@ impl Functions {
         let account = Account::new(config.concurrency, config.growth.is_some());
         let functions = Arc::new(Functions {
             catalog: Catalog::new(machine.clone(), account.clone(), config.growth),
+            events: Events::new(config.events, machine.clone()),
+            sources: Sources::default(),
             machine,
             account,
-            events: Events::new(config.events),
             uploads: Mutex::default(),
             seen: watch::Sender::new(HashMap::new()),
             sweeping: AtomicBool::new(false),
@@ -146,6 +149,7 @@ impl Functions {
     pub async fn close(&self) {
         // First: what an instance that is stopped says of its event is not the function's answer.
         self.events.close();
+        self.sources.close();
         for task in self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
         }

@@ -11,6 +11,7 @@
 //!    │    └─ Instance     one sandbox, one invocation at a time (room `instance`)
 //!    ├─ Stock        booted runtimes that wait for a function
 //!    ├─ Events       asynchronous invocations: a durable queue for each function, retries, destinations
+//!    ├─ Sources      queues whose messages functions get in batches: one poller for each mapping
 //!    ├─ Codes        zip archives, unpacked once, by content
 //!    ├─ Runtimes     what may run here: `provided.*`, Node and Python where the host has them, others in images
 //!    ├─ Images       what functions of package type Image are, kept by digest
@@ -40,6 +41,7 @@ mod preboot;
 mod program;
 mod role;
 mod runtimes;
+mod sources;
 mod streaming;
 mod throttle;
 mod trace;
@@ -62,6 +64,7 @@ pub use invocation::{Invocation, InvocationKind, InvokeError, Outcome};
 pub use metering::FunctionNow;
 pub use role::{DEFAULT_ROLE, iam_id, role_name};
 pub use runtimes::{RUNTIMES, RuntimeError, RuntimeImage, RuntimeVersion};
+pub use sources::check_filter;
 pub use streaming::{Completion, ResponseBody, StreamedOutcome};
 pub use throttle::{Throttle, ThrottleReason};
 

@@ -133,6 +133,26 @@ impl Room {
         self.functions.seen(watched, &key, version).await;
     }
 
+    /// Creates or replaces a mapping, and waits until it is seen.
+    pub(crate) async fn map(&self, name: &str, spec: Value) {
+        let objects = Objects::new(self.client.clone(), Watched::Mapping.resource());
+        let key = Key::new("default", name);
+        let mut object = json!({
+            "apiVersion": "dory.dev/v1", "kind": "EventSourceMapping",
+            "metadata": {"name": name, "namespace": "default"}, "spec": spec,
+        });
+        let written = match objects.get(&key).await {
+            Ok(old) => {
+                object["metadata"] = old["metadata"].clone();
+                objects.replace(&key, &object).await
+            }
+            Err(_) => objects.create("default", &object).await,
+        };
+        let written = written.expect("the object");
+        let version = written["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
+        self.functions.seen(Watched::Mapping, &key, version).await;
+    }
+
     async fn publish(&self, of: &str, version: &str) {
         self.put(Watched::Version, of, version, json!({"version": version})).await;
     }

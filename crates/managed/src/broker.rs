@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use store::{Expect, Op, Range, Store};
+use tokio::sync::Notify;
 
 use crate::{Clock, Limits, Queues};
 use record::Record;
@@ -67,6 +68,8 @@ pub struct Broker {
     /// Held while settings are written, so that what is kept is what was written last.
     writing: tokio::sync::Mutex<()>,
     tasks: Mutex<Vec<Arc<MoveTask>>>,
+    /// A queue was made.
+    made: Notify,
 }
 
 impl Broker {
@@ -79,6 +82,7 @@ impl Broker {
             declared: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
+            made: Notify::new(),
         });
         for entry in records {
             let name = entry.key.strip_prefix(record::QUEUES);
@@ -154,7 +158,21 @@ impl Broker {
         self.write(name, Some(&record)).await?;
         let declared = self.declare(name, record);
         self.lock().insert(name.into(), declared.clone());
+        self.made.notify_waiters();
         Ok(declared)
+    }
+
+    /// The queue of this name, as soon as there is one. Spends nothing while it waits.
+    pub async fn until_made(&self, name: &str) -> Arc<Declared> {
+        loop {
+            let mut made = std::pin::pin!(self.made.notified());
+            // Registered before the look, so that none is missed between the two.
+            made.as_mut().enable();
+            match self.get(name) {
+                Some(declared) => return declared,
+                None => made.await,
+            }
+        }
     }
 
     /// Changes the settings of a queue; what fails to change them leaves them as they are.

@@ -12,6 +12,7 @@ mod endpoint_slice;
 mod endpoints;
 mod errors;
 mod event;
+mod event_source_mapping;
 mod function;
 mod function_alias;
 mod function_version;
@@ -196,6 +197,7 @@ static KINDS: &[&Kind] = &[
     &role_binding::KIND,
     &role::KIND,
     &priority_class::KIND,
+    &event_source_mapping::KIND,
     &function::KIND,
     &function_alias::KIND,
     &function_version::KIND,

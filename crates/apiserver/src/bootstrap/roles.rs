@@ -37,7 +37,17 @@ const VISIBLE: &[(&str, &[&str])] = &[
     ),
     ("discovery.k8s.io", &["endpointslices"]),
     ("networking.k8s.io", &["ingresses", "ingresses/status"]),
-    ("dory.dev", &["functionaliases", "functions", "functions/status", "functionversions", "layerversions"]),
+    (
+        "dory.dev",
+        &[
+            "eventsourcemappings",
+            "functionaliases",
+            "functions",
+            "functions/status",
+            "functionversions",
+            "layerversions",
+        ],
+    ),
 ];
 
 /// Resources of a namespace that its editors may write.
@@ -59,7 +69,10 @@ const EDITABLE: &[(&str, &[&str])] = &[
     ),
     ("apps", &["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
     ("networking.k8s.io", &["ingresses"]),
-    ("dory.dev", &["functionaliases", "functions", "functionversions", "layerversions"]),
+    (
+        "dory.dev",
+        &["eventsourcemappings", "functionaliases", "functions", "functionversions", "layerversions"],
+    ),
 ];
 
 fn rule(verbs: &[&str], group: &str, resources: &[&str]) -> Value {

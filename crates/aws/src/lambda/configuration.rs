@@ -53,7 +53,8 @@ pub(crate) fn revision_id(object: &Value) -> String {
     uuid::Builder::from_random_bytes(id).into_uuid().to_string()
 }
 
-fn last_modified(object: &Value) -> String {
+/// When an object was last changed, in the form of [`lambda_time`].
+pub(crate) fn last_modified(object: &Value) -> String {
     if let Some(time) = annotation(object, MODIFIED_ANNOTATION) {
         return time.to_owned();
     }

@@ -34,7 +34,8 @@ impl Door {
         self.of(watched).get(&key).await.map_err(|error| self.fault(name, &error))
     }
 
-    fn of(&self, watched: Watched) -> Objects {
+    /// Where objects of a kind are.
+    pub(crate) fn of(&self, watched: Watched) -> Objects {
         match watched {
             Watched::Function => self.objects.clone(),
             other => Objects::new(self.config.client.clone(), other.resource()),
@@ -67,7 +68,7 @@ impl Door {
         self.of(watched).list(NAMESPACE).await.map_err(|error| Fault::service(error.to_string()))
     }
 
-    /// Creates a version or an alias, and waits until it can be called.
+    /// Creates a version, an alias or a mapping, and waits until it is served.
     pub(crate) async fn create_of(
         &self,
         watched: Watched,
@@ -77,6 +78,19 @@ impl Door {
         let created = self.of(watched).create(NAMESPACE, &object).await?;
         self.written(watched, &Key::of(&created), &created).await;
         Ok(created)
+    }
+
+    /// Replaces an object, and waits until that is what is served.
+    pub(crate) async fn replace_of(
+        &self,
+        watched: Watched,
+        key: &Key,
+        mut object: Value,
+    ) -> Result<Value, client::kube::Error> {
+        stamp(&mut object);
+        let changed = self.of(watched).replace(key, &object).await?;
+        self.written(watched, key, &changed).await;
+        Ok(changed)
     }
 
     /// Creates a function object.
@@ -120,12 +134,8 @@ impl Door {
             let mut object = self.find(name).await?;
             check_revision(&object, revision)?;
             change(&mut object)?;
-            stamp(&mut object);
-            match self.of(watched).replace(&key, &object).await {
-                Ok(changed) => {
-                    self.written(watched, &key, &changed).await;
-                    return Ok(changed);
-                }
+            match self.replace_of(watched, &key, object).await {
+                Ok(changed) => return Ok(changed),
                 Err(error) if is_conflict(&error) => {}
                 Err(error) => return Err(self.fault(name, &error)),
             }

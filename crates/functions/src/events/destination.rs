@@ -1,5 +1,9 @@
-//! Where the results of events go: functions, and whatever else the platform has that takes them. Also the two
+//! Where the results of events go: functions, queues, and whatever else the platform has that takes them. Also the two
 //! documents that are sent: the record of an invocation, and the dead letter.
+
+mod queue;
+
+pub(super) use queue::QueueDestination;
 
 use super::event::Event;
 use super::plan::Condition;
@@ -19,6 +23,11 @@ const ERROR_MESSAGE_BYTES_MAX: usize = 1024;
 pub trait Destination: Send + Sync + 'static {
     /// Whether this ARN is of one of its resources, existing or not.
     fn takes(&self, arn: &str) -> bool;
+
+    /// Why results could not be sent to this resource, if it can be known before they are.
+    fn check(&self, _arn: &str) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Hands a parcel over. When this returns it is as durable as the destination makes it.
     fn deliver(&self, arn: String, parcel: Parcel) -> BoxFuture<'_, Result<(), DeliveryError>>;
@@ -47,20 +56,24 @@ pub enum DeliveryError {
 impl Functions {
     /// Whether results can be sent to this ARN at all; says why not otherwise. A dead-letter queue is never a function.
     pub fn check_destination(&self, arn: &str, dead_letter: bool) -> Result<(), String> {
-        if self.events.config.destinations.iter().any(|destination| destination.takes(arn)) {
-            return Ok(());
+        if let Some(destination) = self.events.destination(arn) {
+            return destination.check(arn);
         }
         let service = arn.split(':').nth(2).unwrap_or_default();
         match service {
             "lambda" if !dead_letter => self.function_by_arn(arn).map(drop),
-            "sqs" | "sns" | "events" | "s3" => {
+            "sqs" => Err(format!(
+                "The destination {arn} is invalid: queues here are {}…",
+                self.machine.queue_arn("")
+            )),
+            "sns" | "events" | "s3" => {
                 let instead = match dead_letter {
-                    true => "Use the OnFailure destination of PutFunctionEventInvokeConfig with a function.",
-                    false => "Name a function that takes the results.",
+                    true => "Name an SQS queue.",
+                    false => "Name a function or an SQS queue that takes the results.",
                 };
                 Err(format!(
-                    "The destination {arn} is not supported by dory yet: there are no queues, topics, buses and \
-                     buckets. {instead}"
+                    "The destination {arn} is not supported by dory yet: there are no topics, buses and buckets. \
+                     {instead}"
                 ))
             }
             _ if dead_letter => Err(format!(
@@ -76,7 +89,7 @@ impl Functions {
         arn: &str,
         parcel: Parcel,
     ) -> Result<(), DeliveryError> {
-        if let Some(destination) = self.events.config.destinations.iter().find(|one| one.takes(arn)) {
+        if let Some(destination) = self.events.destination(arn) {
             return destination.deliver(arn.to_owned(), parcel).await;
         }
         let (name, qualifier) = self.function_by_arn(arn).map_err(DeliveryError::Refused)?;

@@ -1,13 +1,15 @@
-//! Following functions, their versions and aliases: what the watch brings goes into the catalog; code that no object names any more is
+//! Following functions, their versions, aliases and event sources: what the watch brings goes into the catalog; code that no object names any more is
 //! removed after a while.
 
 use super::Functions;
 use crate::alias::Alias;
 use crate::definition::Definition;
+use crate::sources;
 use client::{ApiResource, Change, Follow, Key, Selectors};
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -43,10 +45,13 @@ pub enum Watched {
     Version,
     /// `FunctionAlias`
     Alias,
+    /// `EventSourceMapping`
+    Mapping,
 }
 
 impl Watched {
-    const ALL: [Watched; 3] = [Watched::Function, Watched::Version, Watched::Alias];
+    /// Mappings last: what they lead to is known when they are.
+    const ALL: [Watched; 4] = [Watched::Function, Watched::Version, Watched::Alias, Watched::Mapping];
 
     /// Where these objects are found.
     pub fn resource(self) -> ApiResource {
@@ -54,6 +59,7 @@ impl Watched {
             Watched::Function => own_resource("Function", "functions"),
             Watched::Version => own_resource("FunctionVersion", "functionversions"),
             Watched::Alias => own_resource("FunctionAlias", "functionaliases"),
+            Watched::Mapping => own_resource("EventSourceMapping", "eventsourcemappings"),
         }
     }
 }
@@ -77,6 +83,11 @@ impl Functions {
         if tokio::time::timeout(SEEN_LIMIT, current).await.is_err() {
             tracing::warn!(?key, "the watch of functions lags behind");
         }
+    }
+
+    /// Says when any of the objects that the room follows has changed.
+    pub(crate) fn watch_objects(&self) -> tokio::sync::watch::Receiver<HashMap<(Watched, Key), u64>> {
+        self.seen.subscribe()
     }
 
     pub(super) async fn follow(self: &Arc<Self>, client: &client::kube::Client) {
@@ -113,7 +124,7 @@ impl Functions {
         }
     }
 
-    fn take_in(&self, watched: Watched, object: &Value) {
+    fn take_in(self: &Arc<Self>, watched: Watched, object: &Value) {
         let key = Key::of(object);
         let taken = match watched {
             Watched::Function => Definition::read(object).map(|definition| {
@@ -126,6 +137,7 @@ impl Functions {
                 self.catalog.put_version(&key, definition);
             }),
             Watched::Alias => Alias::read(object).map(|alias| self.catalog.put_alias(&key, alias)),
+            Watched::Mapping => sources::read(object).map(|mapping| self.put_mapping(&key, mapping)),
         };
         if let Err(error) = taken {
             tracing::warn!(?key, error, "an object of a function makes no sense and is not served");
@@ -160,6 +172,7 @@ impl Functions {
                 }
             }
             Watched::Alias => self.catalog.remove_alias(key),
+            Watched::Mapping => self.sources.remove(key),
         }
     }
 

@@ -215,6 +215,26 @@ async fn the_same_attempt_gets_the_same_messages() {
 }
 
 #[tokio::test]
+async fn no_more_are_in_flight_than_may_be() {
+    let broker = Broker::in_memory(Arc::new(crate::Wall)).await;
+    let queue = made(&broker, "q", QUEUE_DEFAULTS).await;
+    let most = declared::IN_FLIGHT_MAX as usize;
+    for _ in 0..most / 1000 {
+        let sent = queue.send_all(vec![letter("x"); 1000]).await;
+        assert!(sent.iter().all(Result::is_ok));
+    }
+    queue.send(letter("last")).await.expect("accepted");
+    let out = receive(&queue, most + 10).await;
+    assert_eq!(out.len(), most);
+    let short = queue.receive(&Ask { max: 1, ..Ask::default() }).await;
+    assert_eq!(short.err(), Some(ReceiveError::OverLimit));
+    let long = Ask { max: 1, wait: Some(Duration::from_millis(20)), ..Ask::default() };
+    assert!(queue.receive(&long).await.expect("no error").is_empty());
+    queue.delete(Handle(&out[0].handle())).await.expect("deleted");
+    assert_eq!(bodies(&queue, 1).await, ["last"]);
+}
+
+#[tokio::test]
 async fn who_waits_is_told_of_a_message_and_of_the_end() {
     let broker = Broker::in_memory(Arc::new(crate::Wall)).await;
     let queue = made(&broker, "q", QUEUE_DEFAULTS).await;

@@ -311,6 +311,37 @@ fn function_aliases() {
 }
 
 #[test]
+fn event_source_mappings() {
+    let arn = "eventSourceArn: 'arn:aws:sqs:us-east-1:000000000000:q'";
+    check(
+        &format!("{{kind: EventSourceMapping, metadata: {{name: m}}, spec: {{functionName: f, {arn}}}}}"),
+        expect![[r#"
+            spec:
+              batchSize: 10
+              enabled: true
+              eventSourceArn: arn:aws:sqs:us-east-1:000000000000:q
+              functionName: f
+              maximumBatchingWindowInSeconds: 0
+        "#]],
+    );
+    check(
+        "{kind: EventSourceMapping, metadata: {name: m}, spec: {functionName: '', eventSourceArn: 'arn:aws:sns:x',
+          batchSize: 11, maximumConcurrency: 1, functionResponseTypes: [Other]}}",
+        expect![[r#"
+            422 EventSourceMapping.dory.dev "m" is invalid: [spec.functionName: Required value, spec.eventSourceArn: Invalid value: "arn:aws:sns:x": must be the ARN of an SQS queue, spec.maximumConcurrency: Invalid value: 1: must be between 2 and 1000, inclusive, spec.maximumBatchingWindowInSeconds: Invalid value: 0: must be greater than 0 where batchSize is greater than 10, spec.functionResponseTypes[0]: Unsupported value: "Other": supported values: "ReportBatchItemFailures"]
+        "#]],
+    );
+    let mapping = "kind: EventSourceMapping, metadata: {name: m}, spec: {functionName: f";
+    check_update(
+        &format!("{{{mapping}, {arn}}}}}"),
+        &format!("{{{mapping}, {}}}}}", arn.replace(":q", ":other")),
+        expect![[r#"
+            422 EventSourceMapping.dory.dev "m" is invalid: spec.eventSourceArn: Invalid value: "arn:aws:sqs:us-east-1:000000000000:other": field is immutable
+        "#]],
+    );
+}
+
+#[test]
 fn metadata() {
     let (kind, mut object) = read(
         "{kind: ConfigMap, metadata: {generateName: a-, uid: mine, creationTimestamp: '2020-01-01T00:00:00Z'}}",

@@ -10,6 +10,7 @@ mod load;
 mod peers;
 mod pods;
 mod processes;
+mod queues;
 mod row;
 mod start;
 
@@ -41,12 +42,13 @@ fn main() -> Result<()> {
     let examples =
         Examples { directory: arguments.next().context("usage: bench DORY EXAMPLES [GROUP…]")?.into() };
     let wanted: Vec<String> = arguments.collect();
-    let groups: [Group; 9] = [
+    let groups: [Group; 10] = [
         ("start", start::run),
         ("api", api::run),
         ("pods", pods::run),
         ("functions", functions::run),
         ("warm", functions::warm),
+        ("queues", queues::run),
         ("idle", idle::run),
         ("many", functions::many),
         ("scale", functions::scale),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine};
-use http::{Method, Request};
+use http::{Method, Request, request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper_util::client::legacy::Client;
@@ -67,11 +67,24 @@ impl Door {
     }
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Answer> {
-        let began = Instant::now();
         let request = Request::builder().method(method).uri(format!("http://{}{path}", self.host));
+        self.signed("lambda", request, body).await
+    }
+
+    /// An operation of SQS; gives what it answers.
+    pub(crate) async fn queue(&self, operation: &str, document: &Value) -> Result<Value> {
+        let request = Request::post(format!("http://{}/", self.host))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-target", format!("AmazonSQS.{operation}"));
+        let answer = self.signed("sqs", request, document.to_string().into()).await?.ok()?;
+        Ok(if answer.body.is_empty() { Value::Null } else { serde_json::from_slice(&answer.body)? })
+    }
+
+    async fn signed(&self, service: &str, request: request::Builder, body: Bytes) -> Result<Answer> {
+        let began = Instant::now();
         let (mut parts, ()) = request.header("host", &self.host).body(())?.into_parts();
         let hash = sigv4::hex_sha256(&body);
-        sigv4::sign(&mut parts, &hash, &self.credentials, &self.region, "lambda", jiff::Timestamp::now());
+        sigv4::sign(&mut parts, &hash, &self.credentials, &self.region, service, jiff::Timestamp::now());
         let response = self.client.request(Request::from_parts(parts, Full::new(body))).await?;
         let (parts, body) = response.into_parts();
         let body = body.collect().await?.to_bytes();
