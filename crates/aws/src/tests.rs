@@ -162,7 +162,7 @@ async fn requests_that_make_no_sense_are_told_why() {
         &house.send("dynamodb", Request::post("/"), "{}").await,
         expect![[r#"
             404 UnknownOperationException
-            {"Type":"User","__type":"UnknownOperationException","message":"The service \"dynamodb\" is not part of dory. Lambda, IAM, STS, CloudWatch and CloudWatch Logs are."}
+            {"Type":"User","__type":"UnknownOperationException","message":"The service \"dynamodb\" is not part of dory. Lambda, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."}
         "#]],
     );
 }

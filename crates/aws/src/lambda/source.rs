@@ -188,12 +188,17 @@ fn function_of(object: &Value) -> Name {
 fn show(door: &Door, object: &Value) -> Value {
     let (spec, uuid) = (&object["spec"], Key::of(object).name);
     let enabled = spec["enabled"] != false;
+    let name = function_of(object);
+    let function_arn = match &name.qualifier {
+        Some(qualifier) => format!("{}:{qualifier}", door.arn(&name.name)),
+        None => door.arn(&name.name),
+    };
     let (region, account) = (&door.config.region, &door.config.account_id);
     let mut shown = json!({
         "UUID": uuid,
         "EventSourceMappingArn": format!("arn:aws:lambda:{region}:{account}:event-source-mapping:{uuid}"),
         "EventSourceArn": spec["eventSourceArn"],
-        "FunctionArn": door.qualified_arn(&function_of(object)),
+        "FunctionArn": function_arn,
         "State": if enabled { "Enabled" } else { "Disabled" },
         "StateTransitionReason": "USER_INITIATED",
     });

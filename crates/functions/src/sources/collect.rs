@@ -12,6 +12,12 @@ const AT_ONCE: usize = 10;
 /// Bytes of bodies in one batch, at most; one message more may come on top. It is cut into invocations afterwards.
 const BATCH_BYTES_MAX: usize = 6 << 20;
 
+/// How long to wait for room in a queue of which as many messages are in flight as may be.
+const FULL_WAIT: Duration = Duration::from_secs(1);
+
+/// How long to wait after a message that was due was somebody else's.
+const LOST_WAIT: Duration = Duration::from_millis(10);
+
 /// Nothing when the queue was deleted.
 pub(super) async fn collect(queue: Arc<Declared>, mapping: Arc<Mapping>) -> Option<Vec<Delivered>> {
     let mut batch = Vec::new();
@@ -44,6 +50,8 @@ pub(super) async fn collect(queue: Arc<Declared>, mapping: Arc<Mapping>) -> Opti
         let none = received.is_empty();
         batch.extend(received);
         if batch.is_empty() {
+            // Somebody else was faster, or a FIFO queue has as many in flight as may be.
+            tokio::time::sleep(LOST_WAIT).await;
             continue;
         }
         let full = batch.len() >= mapping.batch_size || bytes >= BATCH_BYTES_MAX;
@@ -54,6 +62,3 @@ pub(super) async fn collect(queue: Arc<Declared>, mapping: Arc<Mapping>) -> Opti
         until.get_or_insert(Instant::now() + mapping.window);
     }
 }
-
-/// How long to wait for room in a queue of which as many messages are in flight as may be.
-const FULL_WAIT: Duration = Duration::from_secs(1);

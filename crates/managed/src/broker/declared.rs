@@ -31,6 +31,8 @@ const PURGE_EVERY_MS: u64 = 60_000;
 /// A queue that somebody made.
 pub struct Declared {
     name: Arc<str>,
+    /// Of this queue and no other of its name.
+    uid: Arc<str>,
     broker: Weak<Broker>,
     queue: Arc<Queue>,
     record: Mutex<Record>,
@@ -82,6 +84,7 @@ impl Declared {
     pub(super) fn new(broker: Weak<Broker>, name: &str, record: Record, queue: Arc<Queue>) -> Arc<Declared> {
         Arc::new(Declared {
             name: name.into(),
+            uid: record.uid.as_str().into(),
             broker,
             queue,
             record: Mutex::new(record),
@@ -94,7 +97,7 @@ impl Declared {
 
     /// Reads what was sent of late.
     pub(super) async fn restore(&self) -> Result<(), store::Error> {
-        let prefix = format!("{}{}/", record::RECENT, self.record().uid);
+        let prefix = format!("{}{}/", record::RECENT, self.uid);
         let entries = self.queue.store().list(Range::prefix(&prefix)).await?.entries;
         let mut recent = self.recent.lock().await;
         for entry in entries {
@@ -185,7 +188,7 @@ impl Declared {
 
     fn receipt(&self, handle: Handle<'_>) -> Result<Receipt, HandleError> {
         let (uid, receipt) = delivered::parse(handle.0).ok_or(HandleError::Invalid)?;
-        if uid != self.held().uid { Err(HandleError::Invalid) } else { Ok(receipt) }
+        if uid != *self.uid { Err(HandleError::Invalid) } else { Ok(receipt) }
     }
 
     /// Ends a message. When this returns it does not come back. What has ended already has ended.
@@ -248,10 +251,9 @@ impl Declared {
         self.gone.store(true, Ordering::Release);
         self.queue.wake();
         self.queue.purge().await?;
-        let uid = self.record().uid;
         let numbers = self.recent.lock().await.numbers();
         for some in numbers.chunks(OPS_MAX) {
-            self.queue.store().commit(forgotten(&uid, some)).await?;
+            self.queue.store().commit(forgotten(&self.uid, some)).await?;
         }
         Ok(())
     }

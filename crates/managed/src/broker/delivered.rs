@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use std::sync::Arc;
 
 use super::attribute::Attributes;
 use super::envelope::Envelope;
@@ -14,7 +15,7 @@ pub struct Delivered {
     pub(super) message: Message,
     pub(super) envelope: Envelope,
     /// Of the queue that it was received from.
-    pub(super) uid: String,
+    pub(super) uid: Arc<str>,
     pub(super) fifo: bool,
 }
 

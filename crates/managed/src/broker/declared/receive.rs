@@ -98,7 +98,7 @@ impl Declared {
                     received.push(Delivered {
                         message,
                         envelope,
-                        uid: self.record().uid,
+                        uid: self.uid.clone(),
                         fifo: settings.fifo,
                     });
                 }

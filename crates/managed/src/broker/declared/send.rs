@@ -103,7 +103,7 @@ impl Declared {
         if let Some((number, known)) = recent.find(&one.key, now_ms) {
             return Ok(Accepted { message_id: known.message_id.clone(), sequence: Some(*number) });
         }
-        let uid = self.record().uid;
+        let uid = &self.uid;
         let stale = recent.forget(now_ms);
         if recent.is_full() {
             let why = format!("{} messages in five minutes", super::super::recent::KNOWN_MAX);
@@ -113,10 +113,10 @@ impl Declared {
         let value: Bytes = serde_json::to_vec(&known).expect("strings are JSON").into();
         let beside = |numbers: &[u64]| {
             let put = |number: &u64| {
-                let key = record::recent_key(&uid, *number).into();
+                let key = record::recent_key(uid, *number).into();
                 Op::Put { key, value: value.clone(), expect: Expect::Any }
             };
-            let mut ops = forgotten(&uid, &stale);
+            let mut ops = forgotten(uid, &stale);
             ops.extend(numbers.iter().map(put));
             ops
         };
