@@ -116,10 +116,8 @@ UUID = "00000000-0000-0000-0000-000000000000"
 NO_QUEUE = "arn:aws:sqs:us-east-1:000000000000:nobody"
 
 CASES = [
-    ("CreateEventSourceMapping", NOT_FOUND, lambda: {"FunctionName": "nobody", "EventSourceArn": NO_QUEUE}),
     ("CreateEventSourceMapping", INVALID, lambda: {"FunctionName": "faulty", "EventSourceArn": NO_QUEUE}),
     ("GetEventSourceMapping", NOT_FOUND, lambda: {"UUID": UUID}),
-    ("UpdateEventSourceMapping", NOT_FOUND, lambda: {"UUID": UUID}),
     ("UpdateEventSourceMapping", INVALID, lambda: {"UUID": UUID, "ParallelizationFactor": 2}),
     ("DeleteEventSourceMapping", NOT_FOUND, lambda: {"UUID": UUID}),
     ("ListEventSourceMappings", INVALID, lambda: {"Marker": "%%%"}),
@@ -210,6 +208,7 @@ CASES = [
 ]
 # What each operation needs besides the name of a function.
 MORE = {
+    "CreateEventSourceMapping": {"EventSourceArn": NO_QUEUE}, "UpdateEventSourceMapping": {"UUID": UUID},
     "AddPermission": STATEMENT, "RemovePermission": {"StatementId": "taken"}, "CreateFunctionUrlConfig": {"AuthType": "NONE"},
     "PutFunctionConcurrency": {"ReservedConcurrentExecutions": 0}, "PutFunctionRecursionConfig": {"RecursiveLoop": "Allow"},
     "PutRuntimeManagementConfig": {"UpdateRuntimeOn": "Auto"}, "UpdateFunctionEventInvokeConfig": {"MaximumRetryAttempts": 0},
