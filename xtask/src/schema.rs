@@ -11,10 +11,15 @@ const OUT: &str = "crates/object/src/schema/kubernetes.schema";
 
 /// Definitions that are served; everything that they refer to comes along.
 const ROOTS: &[&str] = &[
+    "io.k8s.api.apps.v1.ControllerRevision",
+    "io.k8s.api.apps.v1.DaemonSet",
     "io.k8s.api.apps.v1.Deployment",
     "io.k8s.api.apps.v1.ReplicaSet",
+    "io.k8s.api.apps.v1.StatefulSet",
     "io.k8s.api.authentication.v1.TokenRequest",
+    "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler",
     "io.k8s.api.autoscaling.v1.Scale",
+    "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
     "io.k8s.api.coordination.v1.Lease",
     "io.k8s.api.core.v1.Binding",
     "io.k8s.api.core.v1.ConfigMap",

@@ -14,6 +14,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("authentication/v1", "api@v0.37.0/authentication/v1"),
     ("authorization/v1", "api@v0.37.0/authorization/v1"),
     ("autoscaling/v1", "api@v0.37.0/autoscaling/v1"),
+    ("autoscaling/v2", "api@v0.37.0/autoscaling/v2"),
     ("coordination/v1", "api@v0.37.0/coordination/v1"),
     ("core/v1", "api@v0.37.0/core/v1"),
     ("discovery/v1", "api@v0.37.0/discovery/v1"),
@@ -27,8 +28,11 @@ const PACKAGES: &[(&str, &str)] = &[
 
 /// Messages that clients send; everything that they refer to comes along.
 const ROOTS: &[&str] = &[
+    "apps/v1.ControllerRevision",
+    "apps/v1.DaemonSet",
     "apps/v1.Deployment",
     "apps/v1.ReplicaSet",
+    "apps/v1.StatefulSet",
     "authentication/v1.SelfSubjectReview",
     "authentication/v1.TokenRequest",
     "authentication/v1.TokenReview",
@@ -36,7 +40,9 @@ const ROOTS: &[&str] = &[
     "authorization/v1.SelfSubjectAccessReview",
     "authorization/v1.SelfSubjectRulesReview",
     "authorization/v1.SubjectAccessReview",
+    "autoscaling/v1.HorizontalPodAutoscaler",
     "autoscaling/v1.Scale",
+    "autoscaling/v2.HorizontalPodAutoscaler",
     "coordination/v1.Lease",
     "core/v1.Binding",
     "core/v1.ConfigMap",
@@ -144,7 +150,7 @@ fn qualify(package: &str, go_type: &str) -> String {
     };
     match go_type.split_once('.') {
         Some(("metav1", name)) => format!("meta/v1.{name}"),
-        Some(("v1" | "corev1", name)) => format!("core/v1.{name}"),
+        Some(("v1" | "apiv1" | "corev1", name)) => format!("core/v1.{name}"),
         Some(_) => go_type.to_owned(),
         None => own(go_type),
     }

@@ -110,6 +110,12 @@ impl Objects {
         self.client.request(request.map_err(kube::Error::BuildRequest)?).await
     }
 
+    /// Reads a subresource of an object, such as `scale`.
+    pub async fn get_sub(&self, key: &Key, subresource: &str) -> Result<Value> {
+        let request = self.path(&key.namespace).get_subresource(subresource, &key.name);
+        self.client.request(request.map_err(kube::Error::BuildRequest)?).await
+    }
+
     /// Reads every object of a namespace, or of the cluster when it is empty.
     pub async fn list(&self, namespace: &str) -> Result<Vec<Value>> {
         let request = self.path(namespace).list(&kube::api::ListParams::default());

@@ -14,6 +14,7 @@ mod discovery;
 mod endpoint_slice;
 mod endpoints;
 mod garbage;
+mod horizontal_pod_autoscaler;
 mod namespace;
 mod node_lifecycle;
 mod own_writes;
@@ -54,6 +55,7 @@ fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl F
     let mut loops = vec![
         deployment::controller(&caches),
         replica_set::controller(&caches),
+        horizontal_pod_autoscaler::controller(&caches),
         service_account::controller(&caches),
         endpoint_slice::controller(&caches),
         endpoints::controller(&caches),

@@ -16,6 +16,7 @@ mod event_source_mapping;
 mod function;
 mod function_alias;
 mod function_version;
+mod horizontal_pod_autoscaler;
 mod iam_policy;
 mod iam_role;
 mod ingress;
@@ -188,6 +189,7 @@ static KINDS: &[&Kind] = &[
     &service::KIND,
     &deployment::KIND,
     &replica_set::KIND,
+    &horizontal_pod_autoscaler::KIND,
     &lease::KIND,
     &endpoint_slice::KIND,
     &ingress_class::KIND,

@@ -66,6 +66,16 @@ impl Quantity {
         Quantity { nano: milli as i128 * 1_000_000, format: Format::Decimal }
     }
 
+    /// The same amount, printed with binary suffixes where they fit, as amounts of memory are.
+    pub const fn in_binary(self) -> Quantity {
+        Quantity { nano: self.nano, format: Format::Binary }
+    }
+
+    /// The nearest floating-point number.
+    pub fn as_f64(self) -> f64 {
+        self.nano as f64 / NANO as f64
+    }
+
     /// Whole units, rounded up.
     pub fn value(self) -> i64 {
         rounded_up(self.nano, NANO)
@@ -272,6 +282,9 @@ mod tests {
         assert!(q("1Gi") > q("1G") && q("1000m") == q("1") && q("-1") < q("0"));
         assert_eq!((q("100m").value(), q("1.1").value(), q("-0.1").value()), (1, 2, 0));
         assert_eq!((q("250m").milli_value(), q("1u").milli_value()), (250, 1));
+        assert_eq!(q("50m").as_f64(), 0.05);
+        assert_eq!(Quantity::from_milli(2_048_000).in_binary().to_string(), "2Ki");
+        assert_eq!(Quantity::from_milli(2_048_500).in_binary().to_string(), "2048500m");
         assert_eq!([q("1"), q("500m")].into_iter().sum::<Quantity>().to_string(), "1500m");
     }
 }

@@ -19,9 +19,23 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
+/// Reads a duration as Go writes it: `15.3s`, `1m0.5s`. One that is negative is none.
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations() {
+        use std::time::Duration;
+        assert_eq!(duration("15.25s"), Some(Duration::from_millis(15_250)));
+        assert_eq!(duration("1m0.5s"), Some(Duration::from_millis(60_500)));
+        assert_eq!(duration("-1s"), None);
+        assert_eq!(duration("soon"), None);
+    }
 
     #[test]
     fn forms() {

@@ -35,6 +35,7 @@ const VISIBLE: &[(&str, &[&str])] = &[
             "replicasets/status",
         ],
     ),
+    ("autoscaling", &["horizontalpodautoscalers", "horizontalpodautoscalers/status"]),
     ("discovery.k8s.io", &["endpointslices"]),
     ("networking.k8s.io", &["ingresses", "ingresses/status"]),
     (
@@ -68,6 +69,7 @@ const EDITABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("apps", &["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
+    ("autoscaling", &["horizontalpodautoscalers"]),
     ("networking.k8s.io", &["ingresses"]),
     (
         "dory.dev",

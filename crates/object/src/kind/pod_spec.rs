@@ -6,6 +6,7 @@ mod probe;
 mod validate;
 mod volume;
 
+pub(super) use container::resource_name;
 pub(super) use place::taints;
 pub(super) use probe::port_number;
 pub(super) use validate::{ip, validate, validate_template};

@@ -277,7 +277,8 @@ fn resources(resources: &Value, at: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn resource_name(name: &str, at: &Path<'_>, errors: &mut Errors) {
+/// What a container may ask for or use.
+pub(in crate::kind) fn resource_name(name: &str, at: &Path<'_>, errors: &mut Errors) {
     if let Err(why) = name::check_qualified(name) {
         errors.invalid_text(at, name, &why);
     } else if !name.contains('/')
