@@ -11,6 +11,7 @@ use client::k8s_openapi::api::core::v1::{Node, Pod};
 use client::{Cache, Caches, Change, Deletion, Key, Objects, Patch, Recorder};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use object::placement::covers;
 use object::time::{self, Timestamp};
 use reconcile::{Loop, Outcome, Reconciler};
 use serde_json::{Value, json};
@@ -94,15 +95,6 @@ fn plan_stay(pod: &Value, node: &Value, now: Timestamp) -> Stay {
         Some(left) if left > 0 => Stay::For(Duration::from_secs(u64::try_from(left).unwrap_or_default())),
         Some(_) => Stay::NoLonger,
     }
-}
-
-fn covers(toleration: &Value, taint: &Value) -> bool {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (effect, key) = (text(&toleration["effect"]), text(&toleration["key"]));
-    let exists = toleration["operator"] == "Exists";
-    (effect.is_empty() || effect == "NoExecute")
-        && (key == text(&taint["key"]) || (key.is_empty() && exists))
-        && (exists || text(&toleration["value"]) == text(&taint["value"]))
 }
 
 impl Reconciler for Controller {

@@ -19,6 +19,7 @@ pub mod kind;
 pub mod name;
 pub mod patch;
 mod path;
+pub mod placement;
 pub mod quantity;
 pub mod scale;
 pub mod schema;

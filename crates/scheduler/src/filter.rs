@@ -1,7 +1,7 @@
 //! Whether a node does for a pod: one file per rule, asked in upstream's order; the first rule that
 //! refuses speaks for the node.
 
-pub(crate) mod affinity;
+mod affinity;
 pub(crate) mod ports;
 mod resources;
 pub(crate) mod spread;

@@ -2,7 +2,9 @@
 //! with what the pod prefers on top. Every part is brought to 0..=100 before the weights apply (they are
 //! upstream's).
 
-use crate::filter::{affinity, spread, taints, together};
+use object::placement::preference;
+
+use crate::filter::{spread, taints, together};
 use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 
 const BEST: i64 = 100;
@@ -20,7 +22,7 @@ pub(crate) fn best<'a>(
         |read: &dyn Fn(&NodeInfo) -> i64| -> Vec<i64> { nodes.iter().map(|(_, node)| read(node)).collect() };
     let free = part(&|node| least_allocated(pod, node));
     let disliked = inverted(part(&|node| taints::dislikes(&pod.object, &node.object)));
-    let preferred = normalized(part(&|node| affinity::preference(&pod.object, &node.object)));
+    let preferred = normalized(part(&|node| preference(&pod.object, &node.object)));
     let company = normalized(part(&|node| together::preference(pod, node, snapshot)));
     let siblings = inverted(part(&|node| siblings(pod, node) + spread::crowd(pod, node, snapshot)));
     let score = |index: usize| {

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use object::placement::selects;
 use object::selector::LabelSelector;
 use serde_json::Value;
 
-use super::{affinity, taints};
+use super::taints;
 use crate::message::Reject;
 use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 
@@ -70,7 +71,7 @@ fn is_eligible(pod: &PodInfo, node: &NodeInfo, constraint: &Value) -> bool {
         Some(policy) => policy == "Honor",
         None => otherwise,
     };
-    (!honors("nodeAffinityPolicy", true) || affinity::matches(&pod.object, &node.object))
+    (!honors("nodeAffinityPolicy", true) || selects(&pod.object, &node.object))
         && (!honors("nodeTaintsPolicy", false) || taints::check(&pod.object, &node.object).is_ok())
 }
 

@@ -1,29 +1,9 @@
 //! Taints and tolerations, and `spec.unschedulable`, which is one more taint.
 
+use object::placement::tolerates;
 use serde_json::{Value, json};
 
 use crate::message::Reject;
-
-/// Whether one of the pod's tolerations covers a taint.
-pub(crate) fn tolerates(pod: &Value, taint: &Value) -> bool {
-    pod["spec"]["tolerations"].as_array().into_iter().flatten().any(|toleration| covers(toleration, taint))
-}
-
-fn covers(toleration: &Value, taint: &Value) -> bool {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let (effect, key) = (text(&toleration["effect"]), text(&toleration["key"]));
-    if (!effect.is_empty() && effect != text(&taint["effect"]))
-        || (!key.is_empty() && key != text(&taint["key"]))
-    {
-        return false;
-    }
-    match toleration["operator"].as_str().unwrap_or_default() {
-        "Exists" => true,
-        // An empty key goes with Exists only.
-        "" | "Equal" => !key.is_empty() && text(&toleration["value"]) == text(&taint["value"]),
-        _ => false,
-    }
-}
 
 pub(super) fn check_unschedulable(pod: &Value, node: &Value) -> Result<(), Reject> {
     let taint = json!({ "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" });
