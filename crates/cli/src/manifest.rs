@@ -1,4 +1,5 @@
-//! `dory deploy` of manifests: server-side apply of every object in the order given, then wait for the deployments.
+//! `dory deploy` of manifests: server-side apply of every object in the order given, then wait for those
+//! that roll out pods.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,19 +27,19 @@ struct Document {
 pub(crate) async fn deploy(platform: &Platform, options: &Deploy, files: &[PathBuf]) -> Result<()> {
     let documents = read(files)?;
     let client = platform.client().await?;
-    let mut deployments = Vec::new();
+    let mut workloads = Vec::new();
     let began = Instant::now();
     for document in &documents {
         let applied = apply(&client, options, document).await?;
-        if applied.kind == "Deployment" {
-            deployments.push(applied);
+        if let Some(rollout) = Rollout::of(&applied.resource) {
+            workloads.push((applied, rollout));
         }
     }
     if options.no_wait {
         return Ok(());
     }
-    for deployment in deployments {
-        wait(deployment, Duration::from_secs(options.wait_timeout), began).await?;
+    for (workload, rollout) in workloads {
+        wait(workload, rollout, Duration::from_secs(options.wait_timeout), began).await?;
     }
     Ok(())
 }
@@ -69,7 +70,7 @@ fn read(files: &[PathBuf]) -> Result<Vec<Document>> {
 
 /// What was applied, and the handle to watch it by.
 struct Applied {
-    kind: String,
+    resource: ApiResource,
     name: String,
     api: Api<DynamicObject>,
 }
@@ -103,7 +104,7 @@ async fn apply(client: &kube::Client, options: &Deploy, document: &Document) -> 
         Some(_) => "configured",
     };
     println!("{} {done}", display_name(&resource, &name));
-    Ok(Applied { kind, name, api })
+    Ok(Applied { resource, name, api })
 }
 
 fn display_name(resource: &ApiResource, name: &str) -> String {
@@ -119,39 +120,71 @@ async fn resolve(client: &kube::Client, kind: &GroupVersionKind) -> Result<(ApiR
     Ok(discovery::pinned_kind(client, kind).await?)
 }
 
-/// Waits as `kubectl rollout status` does: until every replica is of the new template and available.
-async fn wait(deployment: Applied, limit: Duration, began: Instant) -> Result<()> {
-    let ready =
-        await_condition(deployment.api.clone(), &deployment.name, |object: Option<&DynamicObject>| {
-            object.is_some_and(|object| is_rolled_out(&object.data, object.metadata.generation))
-        });
+/// Waits as `kubectl rollout status` does: until every pod that is to be of the new template is, and is available.
+async fn wait(workload: Applied, rollout: Rollout, limit: Duration, began: Instant) -> Result<()> {
+    let ready = await_condition(workload.api.clone(), &workload.name, |object: Option<&DynamicObject>| {
+        object.is_some_and(|object| rollout.is_done(&object.data, object.metadata.generation))
+    });
+    let Applied { resource, name, .. } = &workload;
     match tokio::time::timeout(limit, ready).await {
         Ok(Ok(object)) => {
-            let replicas = object.map_or(0, |object| replicas(&object.data));
-            let took = began.elapsed().as_millis();
-            println!("deployment.apps/{} ready: {replicas} of {replicas} in {took} ms", deployment.name);
+            let pods = object.map_or(0, |object| rollout.pods(&object.data));
+            let (shown, took) = (display_name(resource, name), began.elapsed().as_millis());
+            println!("{shown} ready: {pods} of {pods} in {took} ms");
             Ok(())
         }
-        Ok(Err(error)) => Err(error).context("the watch on the deployment ended"),
+        Ok(Err(error)) => {
+            let kind = resource.kind.to_lowercase();
+            Err(error).with_context(|| format!("the watch on the {kind} ended"))
+        }
         Err(_) => bail!(
-            "deployment {} is not ready after {} s; `kubectl describe pods` says why",
-            deployment.name,
+            "{} {name} is not ready after {} s; `kubectl describe pods` says why",
+            resource.kind.to_lowercase(),
             limit.as_secs()
         ),
     }
 }
 
-fn replicas(data: &Value) -> i64 {
-    data.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1)
+/// How it is seen that the pods of a workload are as its manifest says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rollout {
+    Deployment,
+    DaemonSet,
 }
 
-fn is_rolled_out(data: &Value, generation: Option<i64>) -> bool {
-    let status = |field: &str| data["status"][field].as_i64().unwrap_or(0);
-    let wanted = replicas(data);
-    status("observedGeneration") >= generation.unwrap_or(0)
-        && status("updatedReplicas") == wanted
-        && status("replicas") == wanted
-        && status("availableReplicas") == wanted
+impl Rollout {
+    fn of(resource: &ApiResource) -> Option<Rollout> {
+        match (resource.group.as_str(), resource.kind.as_str()) {
+            ("apps", "Deployment") => Some(Rollout::Deployment),
+            ("apps", "DaemonSet") => Some(Rollout::DaemonSet),
+            _ => None,
+        }
+    }
+
+    /// How many pods there are to be.
+    fn pods(self, data: &Value) -> i64 {
+        match self {
+            Rollout::DaemonSet => data["status"]["desiredNumberScheduled"].as_i64().unwrap_or(0),
+            Rollout::Deployment => data["spec"]["replicas"].as_i64().unwrap_or(1),
+        }
+    }
+
+    fn is_done(self, data: &Value, generation: Option<i64>) -> bool {
+        let status = |field: &str| data["status"][field].as_i64().unwrap_or(0);
+        let pods = self.pods(data);
+        // Pods that are replaced only when somebody deletes them are not waited for.
+        let replaced = data["spec"]["updateStrategy"]["type"] != "OnDelete";
+        status("observedGeneration") >= generation.unwrap_or(0)
+            && match self {
+                Rollout::Deployment => ["updatedReplicas", "replicas", "availableReplicas"]
+                    .iter()
+                    .all(|field| status(field) == pods),
+                Rollout::DaemonSet => {
+                    status("numberAvailable") == pods
+                        && (!replaced || status("updatedNumberScheduled") == pods)
+                }
+            }
+    }
 }
 
 #[cfg(test)]
@@ -175,9 +208,20 @@ mod tests {
     fn a_rollout_ends_with_the_last_old_replica() {
         let mut data = serde_json::json!({ "spec": { "replicas": 3 }, "status": {
             "observedGeneration": 2, "replicas": 4, "updatedReplicas": 3, "availableReplicas": 3 } });
-        assert!(!is_rolled_out(&data, Some(2)));
+        assert!(!Rollout::Deployment.is_done(&data, Some(2)));
         data["status"]["replicas"] = 3.into();
-        assert!(is_rolled_out(&data, Some(2)));
-        assert!(!is_rolled_out(&data, Some(3)));
+        assert!(Rollout::Deployment.is_done(&data, Some(2)));
+        assert!(!Rollout::Deployment.is_done(&data, Some(3)));
+    }
+
+    #[test]
+    fn a_rollout_ends_with_the_last_node() {
+        let mut data = serde_json::json!({ "status": { "observedGeneration": 1, "desiredNumberScheduled": 2,
+            "updatedNumberScheduled": 1, "numberAvailable": 2 } });
+        assert!(!Rollout::DaemonSet.is_done(&data, Some(1)));
+        data["status"]["updatedNumberScheduled"] = 2.into();
+        assert!(Rollout::DaemonSet.is_done(&data, Some(1)));
+        data["status"]["numberAvailable"] = 1.into();
+        assert!(!Rollout::DaemonSet.is_done(&data, Some(1)));
     }
 }

@@ -20,8 +20,10 @@ use object::time::Timestamp;
 use reconcile::{Error, Loop, Outcome, Reconciler};
 use serde_json::{Value, json};
 
+pub(crate) use self::plan::portion;
 use self::plan::{Plan, Step, is_recreate, plan};
-use self::set::{REVISION, Set, same_template, size_annotations};
+use self::set::{REVISION, Set, size_annotations};
+pub(crate) use self::set::{same_template, template_hash};
 use self::status::plan_status;
 use crate::conditions::{self, Condition};
 use crate::own_writes::OwnWrites;

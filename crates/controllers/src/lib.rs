@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 
 mod conditions;
+mod daemon_set;
 mod deployment;
 mod discovery;
 mod endpoint_slice;
@@ -18,10 +19,12 @@ mod horizontal_pod_autoscaler;
 mod namespace;
 mod node_lifecycle;
 mod own_writes;
+mod owned_pods;
 mod ownership;
 mod pod;
 mod pod_gc;
 mod replica_set;
+mod revisions;
 mod root_ca;
 mod service;
 mod service_account;
@@ -55,6 +58,7 @@ fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl F
     let mut loops = vec![
         deployment::controller(&caches),
         replica_set::controller(&caches),
+        daemon_set::controller(&caches),
         horizontal_pod_autoscaler::controller(&caches),
         service_account::controller(&caches),
         endpoint_slice::controller(&caches),

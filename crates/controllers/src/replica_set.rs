@@ -4,95 +4,36 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use client::k8s_openapi::api::apps::v1::ReplicaSet;
-use client::k8s_openapi::api::core::v1::Pod;
-use client::{
-    Cache, Caches, Change, Deletion, Key, Objects, Recorder, kube, merge_patch, owner, revision_of,
-};
+use client::{Cache, Caches, Key, Objects, merge_patch, owner};
 use futures::FutureExt;
-use futures::future::{BoxFuture, join_all};
-use object::selector::LabelSelector;
+use futures::future::BoxFuture;
 use object::time::Timestamp;
 use reconcile::{Error, Loop, Outcome, Reconciler};
 use serde_json::Value;
 
-use self::plan::{Failure, plan_replicas, plan_status, pod_from_template, without};
-use crate::own_writes::OwnWrites;
-use crate::ownership::{apply_claims, plan_claims};
+use self::plan::{plan_replicas, plan_status};
+use crate::owned_pods::{Failure, OwnedPods, owners_of_pod, pod_from_template};
 use crate::pod;
 
-/// Pods by the uid of their controller.
-const BY_CONTROLLER: &str = "controller";
-/// Pods without a controller by namespace.
-const ORPHANS: &str = "orphans";
-/// So many creations go out at once; when all succeed, twice as many next. It bounds what is wasted when
-/// every creation is refused, and lets a common Deployment start in one step.
-const FIRST_BATCH: usize = 16;
 /// How many ReplicaSets are worked on at once.
 const WORKERS: usize = 8;
 
 struct Controller {
     sets: Cache,
-    pods: Cache,
-    set_objects: Objects,
-    pod_objects: Objects,
-    events: Recorder,
-    created: OwnWrites,
-    /// Per ReplicaSet, the uids of pods whose deletion the cache does not show yet.
-    deleted: Mutex<HashMap<Key, HashSet<String>>>,
+    pods: OwnedPods,
 }
 
 /// The loop of this controller.
 pub(crate) fn controller(caches: &Caches) -> Loop {
-    let (sets, pods) = (caches.of::<ReplicaSet>(), caches.of::<Pod>());
-    pods.add_index(BY_CONTROLLER, |pod| owner::controller_uid(pod).map(str::to_owned).into_iter().collect());
-    pods.add_index(ORPHANS, |pod| match owner::controller_uid(pod) {
-        Some(_) => Vec::new(),
-        None => vec![Key::of(pod).namespace],
-    });
-    let controller = Controller {
-        sets: sets.clone(),
-        pods: pods.clone(),
-        set_objects: Objects::of::<ReplicaSet>(caches.client()),
-        pod_objects: Objects::of::<Pod>(caches.client()),
-        events: Recorder::start(caches.client(), "replicaset-controller"),
-        created: OwnWrites::default(),
-        deleted: Mutex::default(),
-    };
-    Loop::new("replicaset", Arc::new(controller), WORKERS)
+    let sets = caches.of::<ReplicaSet>();
+    let pods = OwnedPods::of::<ReplicaSet>(caches, "replicaset-controller");
+    let all_pods = pods.cache().clone();
+    Loop::new("replicaset", Arc::new(Controller { sets: sets.clone(), pods }), WORKERS)
         .watch_own(&sets)
-        .watch(&pods, move |change| sets_of_pod(&sets, change))
-}
-
-/// The ReplicaSets that a change of a pod concerns: its controller before and after, or for an orphan all
-/// that select it.
-fn sets_of_pod(sets: &Cache, change: &Change) -> Vec<Key> {
-    let mut keys = Vec::new();
-    for pod in [&change.old, &change.new].into_iter().flatten() {
-        match owner::controller(pod) {
-            Some(reference) if reference["kind"] == "ReplicaSet" => {
-                let name = reference["name"].as_str().unwrap_or_default();
-                keys.push(Key::new(change.key.namespace.as_str(), name));
-            }
-            Some(_) => {}
-            None => keys.extend(
-                sets.list_in(&change.key.namespace)
-                    .iter()
-                    .filter(|set| selects(set, pod))
-                    .map(|set| Key::of(set)),
-            ),
-        }
-    }
-    keys.dedup();
-    keys
-}
-
-fn selects(set: &Value, pod: &Value) -> bool {
-    LabelSelector::from_json(&set["spec"]["selector"])
-        .is_ok_and(|selector| !selector.is_empty() && selector.matches(&pod["metadata"]["labels"]))
+        .watch(&all_pods, move |change| owners_of_pod(&sets, change))
 }
 
 impl Reconciler for Controller {
@@ -104,46 +45,23 @@ impl Reconciler for Controller {
 impl Controller {
     async fn turn(&self, key: Key) -> Outcome {
         let Some(set) = self.sets.get(&key) else {
-            self.deleted.lock().expect("nothing panics while holding it").remove(&key);
+            self.pods.forget(&key);
             return Ok(None);
         };
-        if !self.created.are_shown_by(&self.pods, &key) {
-            // The pods that are missing in the cache bring this key back when they show up.
-            return Ok(Some(OwnWrites::patience()));
+        if !self.pods.are_shown(&key) {
+            return Ok(Some(OwnedPods::patience()));
         }
-        let owned = self.claim(&key, &set).await?;
-        let failure = if pod::is_deleting(&set) { None } else { self.scale(&key, &set, &owned).await? };
-        if failure.is_none() && !self.created.are_shown_by(&self.pods, &key) {
+        let owned = self.pods.claim(&key, &set).await?;
+        let done = if pod::is_deleting(&set) { Ok(()) } else { self.scale(&key, &set, &owned).await };
+        if done.is_ok() && !self.pods.are_shown(&key) {
             // The new pods bring this key back; their status is told then, in one write instead of two.
-            return Ok(Some(OwnWrites::patience()));
+            return Ok(Some(OwnedPods::patience()));
         }
-        self.report(&key, &set, &owned, failure).await
-    }
-
-    /// The pods that belong to the set, except those whose deletion is on its way.
-    async fn claim(&self, key: &Key, set: &Value) -> Result<Vec<Arc<Value>>, Error> {
-        let selector = LabelSelector::from_json(&set["spec"]["selector"]).map_err(Error::new)?;
-        let uid = set["metadata"]["uid"].as_str().unwrap_or_default();
-        let mut candidates = self.pods.by_index(BY_CONTROLLER, uid);
-        let orphans = self.pods.by_index(ORPHANS, &key.namespace);
-        candidates.extend(orphans.into_iter().filter(|pod| pod::is_active(pod)));
-        let claims = plan_claims(set, &selector, candidates);
-        let owned = apply_claims(&self.pod_objects, &self.set_objects, set, claims).await?;
-        let mut deleted = self.deleted.lock().expect("nothing panics while holding it");
-        let Some(waiting) = deleted.get_mut(key) else { return Ok(owned) };
-        let shown = |uid: &String| {
-            owned.iter().any(|pod| pod["metadata"]["uid"] == uid.as_str() && !pod::is_deleting(pod))
-        };
-        waiting.retain(shown);
-        if waiting.is_empty() {
-            deleted.remove(key);
-            return Ok(owned);
-        }
-        Ok(without(owned, waiting))
+        self.report(&key, &set, &owned, done.err()).await
     }
 
     /// Makes or deletes pods; a refusal is a failure to report, and what remains is tried again.
-    async fn scale(&self, key: &Key, set: &Value, owned: &[Arc<Value>]) -> Result<Option<Failure>, Error> {
+    async fn scale(&self, key: &Key, set: &Value, owned: &[Arc<Value>]) -> Result<(), Failure> {
         let desired = set["spec"]["replicas"].as_u64().unwrap_or(1);
         let active: Vec<_> = owned.iter().filter(|pod| pod::is_active(pod)).cloned().collect();
         let plan = plan_replicas(
@@ -152,9 +70,10 @@ impl Controller {
             &self.related(set, &active),
         );
         if plan.create > 0 {
-            return Ok(self.create(key, set, plan.create).await);
+            let pod = pod_from_template(&set["spec"]["template"], &key.name, self.pods.reference(set));
+            return self.pods.create(key, set, &vec![&pod; plan.create]).await;
         }
-        Ok(self.delete(key, set, plan.delete).await)
+        self.pods.delete(key, set, &plan.delete).await
     }
 
     /// The pods of all ReplicaSets with the same owner.
@@ -164,74 +83,9 @@ impl Controller {
         let siblings = sets.filter(|sibling| owner::controller_uid(sibling) == Some(owner));
         siblings
             .flat_map(|sibling| {
-                self.pods.by_index(BY_CONTROLLER, sibling["metadata"]["uid"].as_str().unwrap_or_default())
+                self.pods.controlled_by(sibling["metadata"]["uid"].as_str().unwrap_or_default())
             })
             .collect()
-    }
-
-    async fn create(&self, key: &Key, set: &Value, count: usize) -> Option<Failure> {
-        let reference = owner::controller_reference(set, self.set_objects.resource());
-        let pod = pod_from_template(&set["spec"]["template"], &key.name, reference);
-        let (mut left, mut batch) = (count, FIRST_BATCH);
-        while left > 0 {
-            let now = left.min(batch);
-            let answers = join_all((0..now).map(|_| self.pod_objects.create(&key.namespace, &pod))).await;
-            let mut failure = None;
-            for answer in answers {
-                match answer {
-                    Ok(made) => {
-                        self.created.wrote(key, revision_of(&made));
-                        self.events.normal(
-                            set,
-                            "SuccessfulCreate",
-                            format!("Created pod: {}", Key::of(&made).name),
-                        );
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            }
-            if let Some(error) = failure {
-                return self.failed(set, "FailedCreate", "Error creating", &error);
-            }
-            (left, batch) = (left - now, batch * 2);
-        }
-        None
-    }
-
-    async fn delete(&self, key: &Key, set: &Value, pods: Vec<Arc<Value>>) -> Option<Failure> {
-        let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-        if !pods.is_empty() {
-            let mut deleted = self.deleted.lock().expect("nothing panics while holding it");
-            deleted.entry(key.clone()).or_default().extend(pods.iter().map(|pod| uid(pod)));
-        }
-        let answers = join_all(pods.iter().map(|pod| async move {
-            let deletion = Deletion { uid: Some(uid(pod)), ..Deletion::default() };
-            (pod, self.pod_objects.delete(&Key::of(pod), &deletion).await)
-        }))
-        .await;
-        let mut failure = None;
-        for (pod, answer) in answers {
-            let name = Key::of(pod).name;
-            match answer {
-                Ok(_) => self.events.normal(set, "SuccessfulDelete", format!("Deleted pod: {name}")),
-                Err(error) if client::is_not_found(&error) || client::is_conflict(&error) => {}
-                Err(error) => {
-                    let mut deleted = self.deleted.lock().expect("nothing panics while holding it");
-                    deleted.entry(key.clone()).or_default().remove(&uid(pod));
-                    failure = Some(error);
-                }
-            }
-        }
-        failure.and_then(|error| self.failed(set, "FailedDelete", "Error deleting", &error))
-    }
-
-    /// Tells the owner's events what went wrong, unless everything is going away anyway.
-    fn failed(&self, set: &Value, reason: &'static str, what: &str, error: &kube::Error) -> Option<Failure> {
-        let message = client::message(error);
-        if !client::is_terminating(error) {
-            self.events.warning(set, reason, format!("{what}: {message}"));
-        }
-        Some(Failure { reason, message })
     }
 
     async fn report(
@@ -243,10 +97,10 @@ impl Controller {
     ) -> Outcome {
         let (status, again) = plan_status(set, owned, failure.as_ref(), Timestamp::now());
         if let Some(patch) = merge_patch(&set["status"], &status) {
-            write_status(&self.set_objects, key, patch).await?;
+            write_status(self.pods.owners(), key, patch).await?;
         }
         match failure {
-            Some(failure) => Err(Error::new(failure.message)),
+            Some(failure) => Err(failure.into()),
             None => Ok(again),
         }
     }

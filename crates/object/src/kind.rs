@@ -7,6 +7,8 @@ mod admit;
 mod cluster_role;
 mod cluster_role_binding;
 mod config_map;
+mod controller_revision;
+mod daemon_set;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;
@@ -187,6 +189,8 @@ static KINDS: &[&Kind] = &[
     &secret::KIND,
     &service_account::KIND,
     &service::KIND,
+    &controller_revision::KIND,
+    &daemon_set::KIND,
     &deployment::KIND,
     &replica_set::KIND,
     &horizontal_pod_autoscaler::KIND,

@@ -27,6 +27,9 @@ const VISIBLE: &[(&str, &[&str])] = &[
     (
         "apps",
         &[
+            "controllerrevisions",
+            "daemonsets",
+            "daemonsets/status",
             "deployments",
             "deployments/scale",
             "deployments/status",
@@ -68,7 +71,7 @@ const EDITABLE: &[(&str, &[&str])] = &[
             "services",
         ],
     ),
-    ("apps", &["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
+    ("apps", &["daemonsets", "deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
     ("autoscaling", &["horizontalpodautoscalers"]),
     ("networking.k8s.io", &["ingresses"]),
     (

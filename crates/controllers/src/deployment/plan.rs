@@ -78,7 +78,7 @@ pub(super) fn is_recreate(deployment: &Value) -> bool {
 }
 
 /// A number, or a percentage of `whole`.
-fn portion(value: &Value, whole: i64, round_up: bool) -> Option<i64> {
+pub(crate) fn portion(value: &Value, whole: i64, round_up: bool) -> Option<i64> {
     if let Some(count) = value.as_i64() {
         return Some(count);
     }

@@ -82,7 +82,7 @@ pub(super) fn size_annotations(desired: i64, max: i64) -> [(&'static str, String
 }
 
 /// Whether two templates are the same apart from the hash label, and from nulls, which mean nothing.
-pub(super) fn same_template(one: &Value, other: &Value) -> bool {
+pub(crate) fn same_template(one: &Value, other: &Value) -> bool {
     canonical(one) == canonical(other)
 }
 
@@ -107,7 +107,7 @@ fn without_nulls(value: &Value) -> Value {
 
 /// A short stable hash of a template, in an alphabet without vowels or look-alikes so that no words and
 /// no misreadings come out. `collisions` makes another hash for the same template.
-pub(super) fn template_hash(template: &Value, collisions: Option<i64>) -> String {
+pub(crate) fn template_hash(template: &Value, collisions: Option<i64>) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
     // FNV-1a, 64 bits: stable across versions of this program, which std's hashers are not.
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;

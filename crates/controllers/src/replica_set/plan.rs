@@ -1,14 +1,15 @@
 //! What a ReplicaSet needs: pure decisions over its pods.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use object::time::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::conditions::{self, Condition};
+use crate::owned_pods::Failure;
 use crate::pod::{self, Availability};
 
 /// Of one turn no more pods are made or deleted than this (upstream's figure).
@@ -63,13 +64,6 @@ fn rank(pod: &Value, neighbours: &BTreeMap<&str, usize>) -> impl Ord {
     )
 }
 
-/// Why replicas could not be made or deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-}
-
 /// The status a ReplicaSet should have, and when to look again because a ready pod becomes available.
 pub(super) fn plan_status(
     set: &Value,
@@ -118,23 +112,4 @@ pub(super) fn plan_status(
         status.insert("conditions".into(), list.into());
     }
     (Value::Object(status), again)
-}
-
-/// A pod made from a template, owned by `owner`; its name is the API server's choice.
-pub(super) fn pod_from_template(template: &Value, prefix: &str, owner: Value) -> Value {
-    let mut metadata = Map::new();
-    metadata.insert("generateName".into(), format!("{prefix}-").into());
-    for name in ["labels", "annotations", "finalizers"] {
-        if let Some(value) = template["metadata"].get(name) {
-            metadata.insert(name.into(), value.clone());
-        }
-    }
-    metadata.insert("ownerReferences".into(), json!([owner]));
-    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] })
-}
-
-/// The pods of `deleted` (by uid) that are still shown as if nothing had happened are left out.
-pub(super) fn without(pods: Vec<Arc<Value>>, deleted: &HashSet<String>) -> Vec<Arc<Value>> {
-    let is_deleted = |pod: &Value| pod["metadata"]["uid"].as_str().is_some_and(|uid| deleted.contains(uid));
-    pods.into_iter().filter(|pod| !is_deleted(pod)).collect()
 }

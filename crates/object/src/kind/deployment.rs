@@ -103,17 +103,22 @@ fn strategy(strategy: &Value, at: &Path<'_>, errors: &mut Errors) {
                 let why = "may not be 0 when `maxSurge` is 0";
                 errors.invalid(&here.field("maxUnavailable"), &rolling["maxUnavailable"], why);
             }
-            let most = &rolling["maxUnavailable"];
-            if text(most).ends_with('%') && unavailable.is_some_and(|n| n > 100) {
-                errors.invalid(&here.field("maxUnavailable"), most, "must not be greater than 100%");
-            }
+            share(&rolling["maxUnavailable"], &here.field("maxUnavailable"), errors);
         }
         other => errors.unsupported(&at.field("type"), other, &["Recreate", "RollingUpdate"]),
     }
 }
 
+/// A percentage of all must not be more than all.
+pub(super) fn share(value: &Value, at: &Path<'_>, errors: &mut Errors) {
+    let percent = text(value).strip_suffix('%').and_then(|digits| digits.parse::<i64>().ok());
+    if percent.is_some_and(|percent| percent > 100) {
+        errors.invalid(at, value, "must not be greater than 100%");
+    }
+}
+
 /// A number or a percentage; the number in it.
-fn amount(value: &Value, at: &Path<'_>, errors: &mut Errors) -> Option<i64> {
+pub(super) fn amount(value: &Value, at: &Path<'_>, errors: &mut Errors) -> Option<i64> {
     if let Some(number) = value.as_i64() {
         errors.non_negative(at, value);
         return Some(number);

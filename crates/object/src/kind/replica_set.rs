@@ -85,7 +85,7 @@ fn validate(new: &Value, old: Option<&Value>, errors: &mut Errors) {
     validate_workload(new, old, "ReplicaSet", errors);
 }
 
-/// Replicas, selector and template, of a Deployment or a ReplicaSet.
+/// Replicas, selector and template, of every kind that makes pods of a template.
 pub(super) fn validate_workload(new: &Value, old: Option<&Value>, kind: &str, errors: &mut Errors) {
     let (spec, at) = (&new["spec"], Path::Root.field("spec"));
     for field in ["replicas", "minReadySeconds"] {

@@ -4,6 +4,7 @@ mod anything;
 mod autoscaling;
 mod network;
 mod others;
+mod sets;
 mod workloads;
 
 use super::*;

@@ -1,0 +1,162 @@
+//! DaemonSets and their revisions.
+
+use super::{check, check_update};
+use expect_test::expect;
+
+fn set(kind: &str, spec: &str) -> String {
+    format!(
+        "{{kind: {kind}, metadata: {{name: s}}, spec: {{selector: {{matchLabels: {{a: b}}}}, {spec} template: {{metadata:
+        {{labels: {{a: b}}}}, spec: {{containers: [{{name: c, image: 'i:1'}}]}}}}}}}}"
+    )
+}
+
+#[test]
+fn daemon_sets() {
+    check(
+        &set("DaemonSet", ""),
+        expect![[r#"
+        spec:
+          revisionHistoryLimit: 10
+          selector:
+            matchLabels:
+              a: b
+          template:
+            metadata:
+              labels:
+                a: b
+            spec:
+              containers:
+              - image: i:1
+                imagePullPolicy: IfNotPresent
+                name: c
+                resources: {}
+                terminationMessagePath: /dev/termination-log
+                terminationMessagePolicy: File
+              dnsPolicy: ClusterFirst
+              restartPolicy: Always
+              schedulerName: default-scheduler
+              securityContext: {}
+              terminationGracePeriodSeconds: 30
+          updateStrategy:
+            rollingUpdate:
+              maxSurge: 0
+              maxUnavailable: 1
+            type: RollingUpdate
+    "#]],
+    );
+    check(
+        &set("DaemonSet", "updateStrategy: {type: OnDelete},")
+            .replace("template", "minReadySeconds: 3, template"),
+        expect![[r#"
+            spec:
+              minReadySeconds: 3
+              revisionHistoryLimit: 10
+              selector:
+                matchLabels:
+                  a: b
+              template:
+                metadata:
+                  labels:
+                    a: b
+                spec:
+                  containers:
+                  - image: i:1
+                    imagePullPolicy: IfNotPresent
+                    name: c
+                    resources: {}
+                    terminationMessagePath: /dev/termination-log
+                    terminationMessagePolicy: File
+                  dnsPolicy: ClusterFirst
+                  restartPolicy: Always
+                  schedulerName: default-scheduler
+                  securityContext: {}
+                  terminationGracePeriodSeconds: 30
+              updateStrategy:
+                type: OnDelete
+        "#]],
+    );
+    for (spec, want) in [
+        (
+            "updateStrategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 0}}, minReadySeconds: -1,",
+            expect![[r#"
+                422 DaemonSet.apps "s" is invalid: [spec.minReadySeconds: Invalid value: -1: must be greater than or equal to 0, spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0]
+            "#]],
+        ),
+        (
+            "updateStrategy: {rollingUpdate: {maxUnavailable: 1, maxSurge: 1}},",
+            expect![[r#"
+            422 DaemonSet.apps "s" is invalid: spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero
+        "#]],
+        ),
+        (
+            "updateStrategy: {rollingUpdate: {maxUnavailable: 101%, maxSurge: x}}, revisionHistoryLimit: -1,",
+            expect![[r#"
+                422 DaemonSet.apps "s" is invalid: [spec.revisionHistoryLimit: Invalid value: -1: must be greater than or equal to 0, spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%, spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: "x": a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%'), spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: "x": may not be set when maxUnavailable is non-zero]
+            "#]],
+        ),
+        (
+            "updateStrategy: {type: Recreate},",
+            expect![[r#"
+            422 DaemonSet.apps "s" is invalid: spec.updateStrategy.type: Unsupported value: "Recreate": supported values: "OnDelete", "RollingUpdate"
+        "#]],
+        ),
+    ] {
+        check(&set("DaemonSet", spec), want);
+    }
+    let old = set("DaemonSet", "");
+    check_update(
+        &old,
+        &old.replace("i:1", "i:2"),
+        expect![[r#"
+        generation 2, spec changed true, status null
+    "#]],
+    );
+    check_update(
+        &old,
+        &old.replace("a: b", "a: c"),
+        expect![[r#"
+        422 DaemonSet.apps "s" is invalid: spec.selector: Invalid value: {"matchLabels":{"a":"c"}}: field is immutable
+    "#]],
+    );
+}
+
+#[test]
+fn controller_revisions() {
+    let revision =
+        "{kind: ControllerRevision, metadata: {name: r}, revision: 3, data: {spec: {template: {}}}}";
+    check(
+        revision,
+        expect![[r#"
+        data:
+          spec:
+            template: {}
+        revision: 3
+    "#]],
+    );
+    check(
+        "{kind: ControllerRevision, metadata: {name: r}, revision: -1}",
+        expect![[r#"
+        422 ControllerRevision.apps "r" is invalid: [revision: Invalid value: -1: must be greater than or equal to 0, data: Required value: data is mandatory]
+    "#]],
+    );
+    check(
+        "{kind: ControllerRevision, metadata: {name: r}, revision: 1, data: [1]}",
+        expect![[r#"
+        422 ControllerRevision.apps "r" is invalid: data: Required value: data must be a valid JSON object
+    "#]],
+    );
+    check_update(
+        revision,
+        &revision.replace("revision: 3", "revision: 4"),
+        expect![[r#"
+        generation null, spec changed false, status null
+    "#]],
+    );
+    check_update(
+        revision,
+        &revision.replace("template", "other"),
+        expect![[r#"
+        422 ControllerRevision.apps "r" is invalid: data: Invalid value: {"spec":{"other":{}}}: field is immutable
+    "#]],
+    );
+}
