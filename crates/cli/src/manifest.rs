@@ -150,6 +150,7 @@ async fn wait(workload: Applied, rollout: Rollout, limit: Duration, began: Insta
 enum Rollout {
     Deployment,
     DaemonSet,
+    StatefulSet,
 }
 
 impl Rollout {
@@ -157,6 +158,7 @@ impl Rollout {
         match (resource.group.as_str(), resource.kind.as_str()) {
             ("apps", "Deployment") => Some(Rollout::Deployment),
             ("apps", "DaemonSet") => Some(Rollout::DaemonSet),
+            ("apps", "StatefulSet") => Some(Rollout::StatefulSet),
             _ => None,
         }
     }
@@ -165,7 +167,7 @@ impl Rollout {
     fn pods(self, data: &Value) -> i64 {
         match self {
             Rollout::DaemonSet => data["status"]["desiredNumberScheduled"].as_i64().unwrap_or(0),
-            Rollout::Deployment => data["spec"]["replicas"].as_i64().unwrap_or(1),
+            Rollout::Deployment | Rollout::StatefulSet => data["spec"]["replicas"].as_i64().unwrap_or(1),
         }
     }
 
@@ -182,6 +184,12 @@ impl Rollout {
                 Rollout::DaemonSet => {
                     status("numberAvailable") == pods
                         && (!replaced || status("updatedNumberScheduled") == pods)
+                }
+                Rollout::StatefulSet => {
+                    let kept = data["spec"]["updateStrategy"]["rollingUpdate"]["partition"].as_i64();
+                    status("availableReplicas") == pods
+                        && status("replicas") == pods
+                        && (!replaced || status("updatedReplicas") >= pods - kept.unwrap_or(0))
                 }
             }
     }
@@ -223,5 +231,18 @@ mod tests {
         assert!(Rollout::DaemonSet.is_done(&data, Some(1)));
         data["status"]["numberAvailable"] = 1.into();
         assert!(!Rollout::DaemonSet.is_done(&data, Some(1)));
+    }
+
+    #[test]
+    fn a_rollout_ends_at_the_partition() {
+        let mut data = serde_json::json!({ "spec": { "replicas": 3, "updateStrategy": { "type": "RollingUpdate",
+            "rollingUpdate": { "partition": 2 } } }, "status": { "observedGeneration": 1, "replicas": 3,
+            "availableReplicas": 3 } });
+        assert!(!Rollout::StatefulSet.is_done(&data, Some(1)));
+        data["status"]["updatedReplicas"] = 1.into();
+        assert!(Rollout::StatefulSet.is_done(&data, Some(1)));
+        data["spec"]["updateStrategy"] = serde_json::json!({ "type": "OnDelete" });
+        data["status"]["updatedReplicas"] = 0.into();
+        assert!(Rollout::StatefulSet.is_done(&data, Some(1)));
     }
 }

@@ -28,6 +28,7 @@ mod revisions;
 mod root_ca;
 mod service;
 mod service_account;
+mod stateful_set;
 mod taint_eviction;
 
 use client::Caches;
@@ -59,6 +60,7 @@ fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl F
         deployment::controller(&caches),
         replica_set::controller(&caches),
         daemon_set::controller(&caches),
+        stateful_set::controller(&caches),
         horizontal_pod_autoscaler::controller(&caches),
         service_account::controller(&caches),
         endpoint_slice::controller(&caches),

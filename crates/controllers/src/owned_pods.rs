@@ -103,6 +103,12 @@ impl OwnedPods {
         self.created.are_shown_by(&self.pods, key)
     }
 
+    /// Whether the cache shows that the pods are going that were deleted for an owner; asked after [`OwnedPods::claim`],
+    /// which leaves the others out.
+    pub(crate) fn deletions_are_shown(&self, key: &Key) -> bool {
+        !self.deleted.lock().expect("nothing panics while holding it").contains_key(key)
+    }
+
     /// How long to wait at most for what is not shown.
     pub(crate) fn patience() -> Duration {
         OwnWrites::patience()

@@ -38,6 +38,7 @@ mod role_binding;
 mod secret;
 mod service;
 mod service_account;
+mod stateful_set;
 
 pub use admit::{Context, Decoded};
 pub use priority_class::SYSTEM as SYSTEM_PRIORITIES;
@@ -193,6 +194,7 @@ static KINDS: &[&Kind] = &[
     &daemon_set::KIND,
     &deployment::KIND,
     &replica_set::KIND,
+    &stateful_set::KIND,
     &horizontal_pod_autoscaler::KIND,
     &lease::KIND,
     &endpoint_slice::KIND,

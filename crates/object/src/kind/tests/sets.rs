@@ -1,4 +1,4 @@
-//! DaemonSets and their revisions.
+//! DaemonSets, StatefulSets and their revisions.
 
 use super::{check, check_update};
 use expect_test::expect;
@@ -116,6 +116,109 @@ fn daemon_sets() {
         &old.replace("a: b", "a: c"),
         expect![[r#"
         422 DaemonSet.apps "s" is invalid: spec.selector: Invalid value: {"matchLabels":{"a":"c"}}: field is immutable
+    "#]],
+    );
+}
+
+#[test]
+fn stateful_sets() {
+    check(
+        &set("StatefulSet", "serviceName: front,"),
+        expect![[r#"
+        spec:
+          persistentVolumeClaimRetentionPolicy:
+            whenDeleted: Retain
+            whenScaled: Retain
+          podManagementPolicy: OrderedReady
+          replicas: 1
+          revisionHistoryLimit: 10
+          selector:
+            matchLabels:
+              a: b
+          serviceName: front
+          template:
+            metadata:
+              labels:
+                a: b
+            spec:
+              containers:
+              - image: i:1
+                imagePullPolicy: IfNotPresent
+                name: c
+                resources: {}
+                terminationMessagePath: /dev/termination-log
+                terminationMessagePolicy: File
+              dnsPolicy: ClusterFirst
+              restartPolicy: Always
+              schedulerName: default-scheduler
+              securityContext: {}
+              terminationGracePeriodSeconds: 30
+          updateStrategy:
+            rollingUpdate:
+              maxUnavailable: 1
+              partition: 0
+            type: RollingUpdate
+    "#]],
+    );
+    for (spec, want) in [
+        (
+            "volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}],",
+            expect![[r#"
+                422 StatefulSet.apps "s" is invalid: spec.volumeClaimTemplates: Forbidden: persistent volumes are not supported by this server: give the template a hostPath or an emptyDir volume
+            "#]],
+        ),
+        (
+            "podManagementPolicy: Wild, replicas: -1, ordinals: {start: -1}, serviceName: A.B,",
+            expect![[r#"
+            422 StatefulSet.apps "s" is invalid: [spec.replicas: Invalid value: -1: must be greater than or equal to 0, spec.podManagementPolicy: Invalid value: "Wild": must be 'OrderedReady' or 'Parallel', spec.ordinals.start: Invalid value: -1: must be greater than or equal to 0, spec.serviceName: Invalid value: "A.B": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')]
+        "#]],
+        ),
+        (
+            "updateStrategy: {type: OnDelete, rollingUpdate: {partition: 1}},",
+            expect![[r#"
+            422 StatefulSet.apps "s" is invalid: spec.updateStrategy.rollingUpdate: Invalid value: {"partition":1}: only allowed for updateStrategy 'RollingUpdate'
+        "#]],
+        ),
+        (
+            "updateStrategy: {rollingUpdate: {partition: -1, maxUnavailable: 0}}, revisionHistoryLimit: -1,",
+            expect![[r#"
+                422 StatefulSet.apps "s" is invalid: [spec.revisionHistoryLimit: Invalid value: -1: must be greater than or equal to 0, spec.updateStrategy.rollingUpdate.partition: Invalid value: -1: must be greater than or equal to 0, spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: 0: cannot be 0]
+            "#]],
+        ),
+        (
+            "updateStrategy: {type: RollingUpdate, rollingUpdate: {maxUnavailable: 200%}},",
+            expect![[r#"
+            422 StatefulSet.apps "s" is invalid: spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: "200%": must not be greater than 100%
+        "#]],
+        ),
+        (
+            "updateStrategy: {type: Recreate}, persistentVolumeClaimRetentionPolicy: {whenScaled: Keep},",
+            expect![[r#"
+                422 StatefulSet.apps "s" is invalid: [spec.persistentVolumeClaimRetentionPolicy.whenScaled: Unsupported value: "Keep": supported values: "Delete", "Retain", spec.updateStrategy.type: Invalid value: "Recreate": must be 'RollingUpdate' or 'OnDelete']
+            "#]],
+        ),
+    ] {
+        check(&set("StatefulSet", spec), want);
+    }
+    check(
+        &set("StatefulSet", "").replace("name: s", "name: a.b"),
+        expect![[r#"
+        422 StatefulSet.apps "a.b" is invalid: metadata.name: Invalid value: "a.b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
+    "#]],
+    );
+    let old = set("StatefulSet", "serviceName: front,");
+    check_update(
+        &old,
+        &old.replace("i:1", "i:2"),
+        expect![[r#"
+        generation 2, spec changed true, status null
+    "#]],
+    );
+    check_update(
+        &old,
+        &old.replace("serviceName: front,", "podManagementPolicy: Parallel,"),
+        expect![[r#"
+        422 StatefulSet.apps "s" is invalid: [spec.serviceName: Invalid value: null: field is immutable, spec.podManagementPolicy: Invalid value: "Parallel": field is immutable]
     "#]],
     );
 }
