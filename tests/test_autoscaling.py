@@ -116,6 +116,28 @@ def test_metrics_that_nobody_serves_are_said_to_fail(platform, namespace):
     assert platform.kubectl("describe", "hpa", "-n", namespace).stdout.count("metrics API") >= len(ELSEWHERE)
 
 
+def test_kubectl_autoscale_and_the_older_version(platform, namespace):
+    requests = {"resources": {"requests": {"cpu": "10m"}}}
+    platform.apply(deployment("web", replicas=1, **requests), "-n", namespace)
+    run = lambda *words: platform.kubectl(*words, "-n", namespace).stdout
+    assert "web autoscaled" in run("autoscale", "deployment", "web", "--min=2", "--max=5", "--cpu-percent=80")
+    wait_for("the minimum", lambda: replicas(platform, "web", namespace) == 2)
+    assert "/80%" in run("get", "hpa", "web")
+    old = json.loads(run("get", "hpa.v1.autoscaling", "web", "-o", "json"))
+    assert old["apiVersion"] == "autoscaling/v1" and old["spec"]["targetCPUUtilizationPercentage"] == 80
+    # A manifest of the older version, by client-side and by server-side apply.
+    spec = {**old["spec"], "targetCPUUtilizationPercentage": 60}
+    manifest = {"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": spec}
+    platform.apply(manifest, "-n", namespace)
+    target = lambda: platform.get("hpa", "web", "-n", namespace)["spec"]["metrics"][0]["resource"]["target"]
+    assert target()["averageUtilization"] == 60
+    assert "unchanged" in platform.apply(manifest, "-n", namespace).stdout
+    manifest["spec"]["targetCPUUtilizationPercentage"] = 50
+    platform.apply(manifest, "--server-side", "--force-conflicts", "-n", namespace)
+    assert target()["averageUtilization"] == 50
+    run("delete", "hpa.v1.autoscaling", "web")
+
+
 def test_targets_that_cannot_be_sized(platform, namespace):
     platform.apply(autoscaler("gone"), "-n", namespace)
     platform.apply(autoscaler("odd", kind="Cabbage"), "-n", namespace)

@@ -6,10 +6,15 @@ use http::StatusCode;
 use object::{Kind, Status};
 use serde_json::{Value, json};
 
-/// A group with its only version, in the order of discovery.
+/// Every kind, and then the other versions in which some are served.
+fn forms() -> impl Iterator<Item = &'static Kind> {
+    object::kinds().iter().copied().chain(object::editions().iter().map(|edition| &edition.form))
+}
+
+/// The groups with their versions, in the order of discovery; the first version of a group is the preferred one.
 fn groups() -> Vec<(&'static str, &'static str)> {
     let mut groups: Vec<(&str, &str)> = Vec::new();
-    let kinds = object::kinds().iter().map(|kind| (kind.group, kind.version));
+    let kinds = forms().map(|kind| (kind.group, kind.version));
     let reviews = review::REVIEWS.iter().map(|review| (review.group, "v1"));
     for group in kinds.chain(reviews).chain([(usage::GROUP, usage::VERSION)]) {
         if !groups.contains(&group) {
@@ -34,22 +39,19 @@ pub(crate) fn answer(call: &Call, path: &str) -> Option<Reply> {
         ["api"] => json!({"kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}]}),
         ["apis"] => {
-            let groups = groups().into_iter().filter(|(group, _)| !group.is_empty());
-            let groups: Vec<Value> = groups.map(|(group, version)| group_of(group, version)).collect();
+            let named = names().into_iter().filter(|group| !group.is_empty());
+            let groups: Vec<Value> = named.map(group_of).collect();
             json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         }
-        ["apis", group] => {
-            let found = groups().into_iter().find(|(own, _)| own == group);
-            match found {
-                Some((group, version)) => {
-                    let mut value = group_of(group, version);
-                    value["kind"] = "APIGroup".into();
-                    value["apiVersion"] = "v1".into();
-                    value
-                }
-                None => return Some(Err(Status::no_such_resource())),
+        ["apis", group] => match names().into_iter().find(|own| own == group) {
+            Some(group) => {
+                let mut value = group_of(group);
+                value["kind"] = "APIGroup".into();
+                value["apiVersion"] = "v1".into();
+                value
             }
-        }
+            None => return Some(Err(Status::no_such_resource())),
+        },
         ["api", version] => return Some(resources(call, "", version)),
         ["apis", group, version] => return Some(resources(call, group, version)),
         _ => return None,
@@ -64,9 +66,28 @@ fn send_aggregated(value: &Value) -> http::Response<answer::Body> {
     response
 }
 
-fn group_of(group: &str, version: &str) -> Value {
-    let version = json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    json!({"name": group, "versions": [version], "preferredVersion": version})
+/// The names of the groups.
+fn names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = groups().into_iter().map(|(group, _)| group).collect();
+    let mut seen = Vec::new();
+    names.retain(|name| {
+        !seen.contains(name) && {
+            seen.push(*name);
+            true
+        }
+    });
+    names
+}
+
+/// The versions of a group, the preferred one first.
+fn versions(group: &str) -> impl Iterator<Item = &'static str> {
+    groups().into_iter().filter(move |(own, _)| *own == group).map(|(_, version)| version)
+}
+
+fn group_of(group: &str) -> Value {
+    let version = |version| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let versions: Vec<Value> = versions(group).map(version).collect();
+    json!({"name": group, "preferredVersion": versions.first(), "versions": versions})
 }
 
 fn resources(call: &Call, group: &str, version: &str) -> Reply {
@@ -93,7 +114,7 @@ fn resources(call: &Call, group: &str, version: &str) -> Reply {
 }
 
 fn kinds_of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
-    object::kinds().iter().copied().filter(move |kind| kind.group == group && kind.version == version)
+    forms().filter(move |kind| kind.group == group && kind.version == version)
 }
 
 /// The resource and its subresources, in the old form.
@@ -122,28 +143,36 @@ fn entries(kind: &'static Kind) -> Vec<Value> {
 }
 
 fn group_list(wanted: impl Fn(&str) -> bool) -> Value {
-    let groups = groups().into_iter().filter(|(group, _)| wanted(group));
+    let groups = names().into_iter().filter(|group| wanted(group));
     let items: Vec<Value> = groups
-        .map(|(group, version)| {
-            let mut resources: Vec<Value> = kinds_of(group, version).map(aggregated).collect();
-            let reviews = review::REVIEWS.iter().filter(|own| own.group == group);
-            resources.extend(reviews.map(|own| {
-                json!({"resource": own.plural, "responseKind": kind_of(group, "v1", own.kind),
-                    "scope": scope(own.namespaced), "singularResource": own.kind.to_lowercase(),
-                    "verbs": ["create"]})
-            }));
-            if group == usage::GROUP {
-                resources.extend(usage::RESOURCES.iter().map(|(plural, kind, namespaced)| {
-                    json!({"resource": plural, "responseKind": kind_of(group, version, kind),
-                        "scope": scope(*namespaced), "singularResource": "", "verbs": ["get", "list"]})
-                }));
-            }
+        .map(|group| {
             let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-            json!({"metadata": metadata,
-                "versions": [{"version": version, "resources": resources, "freshness": "Current"}]})
+            let versions: Vec<Value> = versions(group)
+                .map(|version| {
+                    let resources = aggregated_resources(group, version);
+                    json!({"version": version, "resources": resources, "freshness": "Current"})
+                })
+                .collect();
+            json!({"metadata": metadata, "versions": versions})
         })
         .collect();
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
+}
+
+fn aggregated_resources(group: &str, version: &str) -> Vec<Value> {
+    let mut resources: Vec<Value> = kinds_of(group, version).map(aggregated).collect();
+    let reviews = review::REVIEWS.iter().filter(|own| own.group == group);
+    resources.extend(reviews.map(|own| {
+        json!({"resource": own.plural, "responseKind": kind_of(group, "v1", own.kind),
+            "scope": scope(own.namespaced), "singularResource": own.kind.to_lowercase(), "verbs": ["create"]})
+    }));
+    if group == usage::GROUP {
+        resources.extend(usage::RESOURCES.iter().map(|(plural, kind, namespaced)| {
+            json!({"resource": plural, "responseKind": kind_of(group, version, kind),
+                "scope": scope(*namespaced), "singularResource": "", "verbs": ["get", "list"]})
+        }));
+    }
+    resources
 }
 
 fn scope(namespaced: bool) -> &'static str {

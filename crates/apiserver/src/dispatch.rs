@@ -5,7 +5,7 @@ use crate::{
     api::Api,
     attributes::Attributes,
     call::{Call, Target},
-    discovery, health, metrics, openapi, review, subresource, usage,
+    discovery, edition, health, metrics, openapi, review, subresource, usage,
     verb::{create, delete, list, patch, update, watch},
 };
 use http::{StatusCode, request::Parts};
@@ -28,6 +28,10 @@ pub(crate) async fn dispatch(api: &Api, call: &Call, parts: Parts, body: Body) -
     }
     if call.attributes.group == usage::GROUP {
         return usage::answer(api, call).await;
+    }
+    let Attributes { group, version, resource, .. } = &call.attributes;
+    if let Some(edition) = object::edition(group, version, resource) {
+        return edition::answer(api, call, edition, parts, body).await;
     }
     let target = target(api, &call.attributes)?;
     if !call.attributes.subresource.is_empty() {
@@ -76,7 +80,8 @@ fn check_scope(target: &Target) -> Result<(), Status> {
     Ok(())
 }
 
-fn target(api: &Api, attributes: &Attributes) -> Result<Target, Status> {
+/// The resource that a request is for.
+pub(crate) fn target(api: &Api, attributes: &Attributes) -> Result<Target, Status> {
     let Attributes { group, version, resource, namespace, name, .. } = attributes;
     let kind = object::kind(group, version, resource).ok_or_else(Status::no_such_resource)?;
     // An escaped slash would reach into another namespace's keys.

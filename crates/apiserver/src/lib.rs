@@ -19,6 +19,7 @@ mod call;
 mod config;
 mod discovery;
 mod dispatch;
+mod edition;
 mod health;
 mod held;
 mod identity;

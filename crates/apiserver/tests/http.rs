@@ -15,6 +15,8 @@ mod admission;
 mod crud;
 #[path = "http/deletion.rs"]
 mod deletion;
+#[path = "http/editions.rs"]
+mod editions;
 #[path = "http/watch.rs"]
 mod watching;
 #[path = "http/wire.rs"]

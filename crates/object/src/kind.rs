@@ -10,6 +10,7 @@ mod config_map;
 mod controller_revision;
 mod daemon_set;
 mod deployment;
+mod edition;
 mod endpoint_slice;
 mod endpoints;
 mod errors;
@@ -41,6 +42,7 @@ mod service_account;
 mod stateful_set;
 
 pub use admit::{Context, Decoded};
+pub use edition::{Edition, edition, editions};
 pub use priority_class::SYSTEM as SYSTEM_PRIORITIES;
 
 use crate::name::Rule;

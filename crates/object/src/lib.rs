@@ -29,6 +29,6 @@ pub mod table;
 pub mod time;
 pub mod yaml;
 
-pub use kind::{Context, Decoded, Kind, Subresource, kind, kinds};
+pub use kind::{Context, Decoded, Edition, Kind, Subresource, edition, editions, kind, kinds};
 pub use schema::FieldValidation;
 pub use status::Status;

@@ -15,7 +15,7 @@ use crate::{
 };
 use bytes::Bytes;
 use http::StatusCode;
-use object::{FieldValidation, Status, apply, patch};
+use object::{FieldValidation, Kind, Status, apply, patch};
 use serde_json::Value;
 
 const FORMS: &[&str] = &[
@@ -27,15 +27,18 @@ const FORMS: &[&str] = &[
 
 /// A patch as it was sent.
 #[derive(Debug)]
-enum Patch {
+pub(crate) enum Patch {
+    /// RFC 6902.
     Json(Bytes),
+    /// RFC 7386.
     Merge(Value),
+    /// Kubernetes' own merge.
     Strategic(Value),
 }
 
 impl Patch {
     /// `None` is an apply.
-    fn read(call: &Call, body: &Bytes) -> Result<Option<Patch>, Status> {
+    pub(crate) fn read(call: &Call, body: &Bytes) -> Result<Option<Patch>, Status> {
         let value = || {
             let value: Result<Value, _> = serde_json::from_slice(body);
             let value =
@@ -51,11 +54,12 @@ impl Patch {
         }
     }
 
-    fn run(&self, target: &Target, current: &Value) -> Result<Value, Status> {
+    /// What the object becomes by it.
+    pub(crate) fn run(&self, kind: &Kind, current: &Value) -> Result<Value, Status> {
         match self {
             Patch::Json(body) => patch::json(current, body),
             Patch::Merge(value) => patch::merge(current, value),
-            Patch::Strategic(value) => patch::strategic(target.kind, current, value),
+            Patch::Strategic(value) => patch::strategic(kind, current, value),
         }
     }
 }
@@ -80,7 +84,7 @@ pub(crate) async fn patch(
     let mut warnings = Vec::new();
     let _addresses = admission::hold_addresses(api, target).await;
     let revised = revise(api, target, call.query.dry_run()?, |current, _| {
-        let mut new = patch.run(target, current)?;
+        let mut new = patch.run(target.kind, current)?;
         warnings = settle(target, &mut new, validation)?;
         warnings.extend(update::replace(api, call, target, subresource, current, &mut new)?);
         apply::track(target.kind, Some(current), &mut new, &author);

@@ -1,7 +1,10 @@
 //! HorizontalPodAutoscaler: so many replicas of something else as its metrics ask for.
 
 mod printed;
+mod v1;
 mod validate;
+
+pub(super) use v1::V1;
 
 use super::{Generation, Kind, PLAIN, STATUS};
 use crate::json::{child, fill, is_empty};

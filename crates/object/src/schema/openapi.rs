@@ -7,7 +7,7 @@ mod paths;
 mod protobuf;
 
 use super::definitions::{Definition, Field, Topology, Type, table};
-use crate::{Kind, kinds};
+use crate::{Kind, editions, kinds};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -32,10 +32,15 @@ impl Version {
     }
 }
 
+/// Every kind in every version.
+fn forms() -> Vec<&'static Kind> {
+    kinds().iter().copied().chain(editions().iter().map(|edition| &edition.form)).collect()
+}
+
 /// The OpenAPI v3 document of one group and version, as JSON; `None` when it is not served.
 pub fn openapi_v3(group: &str, version: &str) -> Option<Vec<u8>> {
     let served: Vec<&'static Kind> =
-        kinds().iter().copied().filter(|k| k.group == group && k.version == version).collect();
+        forms().into_iter().filter(|k| k.group == group && k.version == version).collect();
     if served.is_empty() {
         return None;
     }
@@ -63,8 +68,8 @@ fn document_v2() -> Value {
     json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": "v1.37.0"},
-        "paths": paths::of(kinds(), Version::V2),
-        "definitions": schemas(kinds(), Version::V2),
+        "paths": paths::of(&forms(), Version::V2),
+        "definitions": schemas(&forms(), Version::V2),
     })
 }
 
