@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use self::history::History;
 use self::metric::Seen;
-use self::plan::{Plan, Report, Rescale, plan_bounds, plan_scaling, plan_unselected};
+use self::plan::{Plan, Report, Rescale, Unselected, plan_bounds, plan_scaling, plan_unselected};
 use crate::conditions::Condition;
 use crate::replica_set::write_status;
 
@@ -126,7 +126,7 @@ impl Controller {
                 self.scale(&key, &autoscaler, &target, &mut report).await;
             }
             Err(why) => {
-                self.events.warning(&*autoscaler, "FailedGetScale", why.as_str());
+                self.events.warning(&autoscaler, "FailedGetScale", why.as_str());
                 let message =
                     format!("the HPA controller was unable to get the target's current scale: {why}");
                 report.note(&Condition::new("AbleToScale", "False", "FailedGetScale", message));
@@ -177,35 +177,42 @@ impl Controller {
         };
         let plan = match plan_bounds(autoscaler, current, report) {
             Some(plan) => plan,
-            None => match self.select(key, target) {
-                Ok((selector, pods)) => {
-                    let usage = self.usage.list(&key.namespace).await;
-                    let usage = usage.map_err(|error| client::message(&error));
-                    plan_scaling(autoscaler, current, &Seen { pods, selector, usage }, &history, report)
-                }
-                Err((reason, why)) => plan_unselected(autoscaler, current, reason, &why, report),
+            None => match self.see(key, target).await {
+                Ok(seen) => plan_scaling(autoscaler, current, &seen, &history, report),
+                Err(unselected) => plan_unselected(autoscaler, current, unselected, report),
             },
         };
         self.apply(key, autoscaler, target, plan, report).await;
     }
 
-    /// The pods of the target, which no other autoscaler may be about.
-    fn select(
-        &self,
-        key: &Key,
-        target: &Target,
-    ) -> Result<(LabelSelector, Vec<Arc<Value>>), (&'static str, String)> {
+    /// The pods of the target, which no other autoscaler may be about, and what they use.
+    async fn see(&self, key: &Key, target: &Target) -> Result<Seen, Unselected> {
         let text = target.scale["status"]["selector"].as_str().unwrap_or_default();
         if text.is_empty() {
-            return Err(("SelectorRequired", "selector is required".to_owned()));
+            let message = "selector is required".to_owned();
+            return Err(Unselected { reason: "SelectorRequired", message });
         }
-        let selector = LabelSelector::parse(text).map_err(|why| {
-            let message =
-                format!("couldn't convert selector into a corresponding internal selector object: {why}");
-            ("InvalidSelector", message)
+        let selector = LabelSelector::parse(text).map_err(|why| Unselected {
+            reason: "InvalidSelector",
+            message: format!(
+                "couldn't convert selector into a corresponding internal selector object: {why}"
+            ),
         })?;
         let mut pods = self.pods.list_in(&key.namespace);
         pods.retain(|pod| selector.matches(&pod["metadata"]["labels"]));
+        let rivals = self.rivals(key, &selector, &pods);
+        if rivals.len() > 1 {
+            let rivals = rivals.join(" ");
+            let message =
+                format!("pods by selector {text} are controlled by more than one HPA (e.g. [{rivals}])");
+            return Err(Unselected { reason: "AmbiguousSelector", message });
+        }
+        let usage = self.usage.list(&key.namespace).await.map_err(|error| client::message(&error));
+        Ok(Seen { pods, selector, usage })
+    }
+
+    /// Remembers which pods an autoscaler is about; answers who is about some of them, itself included.
+    fn rivals(&self, key: &Key, selector: &LabelSelector, pods: &[Arc<Value>]) -> Vec<String> {
         let mut memories = self.memories();
         memories.entry(key.clone()).or_default().selector = Some(selector.clone());
         let selects = |memory: &Memory| {
@@ -215,15 +222,9 @@ impl Controller {
         let rivals = memories
             .iter()
             .filter(|(other, memory)| *other == key || (other.namespace == key.namespace && selects(memory)));
-        let mut rivals: Vec<String> = rivals.map(|(other, _)| other.to_string()).collect();
-        if rivals.len() > 1 {
-            rivals.sort();
-            let rivals = rivals.join(" ");
-            let message =
-                format!("pods by selector {text} are controlled by more than one HPA (e.g. [{rivals}])");
-            return Err(("AmbiguousSelector", message));
-        }
-        Ok((selector, pods))
+        let mut names: Vec<String> = rivals.map(|(other, _)| other.to_string()).collect();
+        names.sort();
+        names
     }
 
     async fn apply(&self, key: &Key, autoscaler: &Value, target: &Target, plan: Plan, report: &mut Report) {

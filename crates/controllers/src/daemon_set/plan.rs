@@ -222,14 +222,18 @@ fn settle_node(world: &World<'_>, node: &str, fit: Fit, pods: &[Arc<Value>], pla
     }
 }
 
-/// The pods of a node that are not being deleted: the new one and the old one. `None` when there are too many.
-fn pair<'a>(
-    world: &World<'_>,
-    pods: &'a [Arc<Value>],
-) -> Option<(Option<&'a Arc<Value>>, Option<&'a Arc<Value>>)> {
+/// The pods of a node that are not being deleted.
+struct Pair<'a> {
+    new: Option<&'a Arc<Value>>,
+    old: Option<&'a Arc<Value>>,
+}
+
+/// `None` when there are too many of one kind, which [`plan_nodes`] sees to.
+fn pair<'a>(world: &World<'_>, pods: &'a [Arc<Value>]) -> Option<Pair<'a>> {
     let present = pods.iter().filter(|pod| !pod::is_deleting(pod));
     let (new, old): (Vec<&Arc<Value>>, Vec<&Arc<Value>>) = present.partition(|pod| world.is_updated(pod));
-    (new.len() < 2 && old.len() < 2).then(|| (new.first().copied(), old.first().copied()))
+    let pair = Pair { new: new.first().copied(), old: old.first().copied() };
+    (new.len() < 2 && old.len() < 2).then_some(pair)
 }
 
 /// The next pods of a rolling update; to be asked when [`plan_nodes`] has nothing to do.
@@ -251,10 +255,12 @@ fn replace(world: &World<'_>) -> Plan {
     let (mut broken, mut candidates) = (Vec::new(), Vec::new());
     for (_, _, pods) in concerned(world) {
         match pair(world, pods) {
-            Some((Some(new), None)) => missing += usize::from(!world.is_available(new)),
-            Some((None, Some(old))) if world.is_available(old) => candidates.push(old.clone()),
+            Some(Pair { new: Some(new), old: None }) => missing += usize::from(!world.is_available(new)),
+            Some(Pair { new: None, old: Some(old) }) if world.is_available(old) => {
+                candidates.push(old.clone())
+            }
             // It is missing already, so nothing is lost with it.
-            Some((None, Some(old))) => {
+            Some(Pair { new: None, old: Some(old) }) => {
                 broken.push(old.clone());
                 missing += 1;
             }
@@ -273,7 +279,7 @@ fn surge(world: &World<'_>) -> Plan {
     let (mut surging, mut available) = (0, 0);
     let (mut candidates, mut misplaced) = (Vec::new(), Vec::new());
     for (node, fit, pods) in concerned(world) {
-        let Some((new, old)) = pair(world, pods) else {
+        let Some(Pair { new, old }) = pair(world, pods) else {
             surging += 1;
             continue;
         };

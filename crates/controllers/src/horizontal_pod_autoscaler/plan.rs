@@ -171,20 +171,29 @@ fn summary(failures: &[&Failure], metrics: usize) -> String {
     format!("invalid metrics ({} invalid out of {metrics}), first error is: {first}", failures.len())
 }
 
-/// The pods cannot be told, so nothing can be decided.
+/// Why it cannot be told which pods an autoscaler is about.
+#[derive(Debug)]
+pub(super) struct Unselected {
+    /// Of the event.
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+/// Nothing can be decided about pods that cannot be told.
 pub(super) fn plan_unselected(
     autoscaler: &Value,
     current: i64,
-    reason: &'static str,
-    message: &str,
+    unselected: Unselected,
     report: &mut Report,
 ) -> Plan {
-    let (event, shown) = match reason {
-        "SelectorRequired" => ("InvalidSelector", "the HPA target's scale is missing a selector"),
-        reason => (reason, message),
-    };
-    report.active(false, event, shown);
+    let Unselected { reason, message } = unselected;
+    match reason {
+        "SelectorRequired" => {
+            report.active(false, "InvalidSelector", "the HPA target's scale is missing a selector");
+        }
+        reason => report.active(false, reason, message.as_str()),
+    }
     report.count(autoscaler, current, None, Vec::new());
-    let warnings = vec![(reason, message.to_owned()), ("FailedComputeMetricsReplicas", message.to_owned())];
+    let warnings = vec![(reason, message.clone()), ("FailedComputeMetricsReplicas", message)];
     Plan { warnings, ..Plan::default() }
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::history::History;
 use super::super::metric::Seen;
-use super::super::plan::{Plan, Report, plan_bounds, plan_scaling, plan_unselected};
+use super::super::plan::{Plan, Report, Unselected, plan_bounds, plan_scaling, plan_unselected};
 use super::{at, old, text};
 
 fn autoscaler(metrics: Value) -> Value {
@@ -203,9 +203,10 @@ fn a_new_size_is_told_and_a_failure_as_well() {
 #[test]
 fn pods_that_cannot_be_told_are_not_counted() {
     let autoscaler = autoscaler(json!([cpu(70)]));
-    let tell = |reason, message| {
+    let tell = |reason, message: &str| {
         let mut report = Report::of(&autoscaler, at(1000));
-        let plan = plan_unselected(&autoscaler, 3, reason, message, &mut report);
+        let unselected = Unselected { reason, message: message.to_owned() };
+        let plan = plan_unselected(&autoscaler, 3, unselected, &mut report);
         shown(&plan, &report.finish())
     };
     expect![[r#"

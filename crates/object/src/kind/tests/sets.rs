@@ -11,7 +11,7 @@ fn set(kind: &str, spec: &str) -> String {
 }
 
 #[test]
-fn daemon_sets() {
+fn daemon_sets_get_their_defaults() {
     check(
         &set("DaemonSet", ""),
         expect![[r#"
@@ -75,6 +75,10 @@ fn daemon_sets() {
                 type: OnDelete
         "#]],
     );
+}
+
+#[test]
+fn daemon_sets_that_are_refused() {
     for (spec, want) in [
         (
             "updateStrategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 0}}, minReadySeconds: -1,",
@@ -103,6 +107,10 @@ fn daemon_sets() {
     ] {
         check(&set("DaemonSet", spec), want);
     }
+}
+
+#[test]
+fn daemon_sets_change() {
     let old = set("DaemonSet", "");
     check_update(
         &old,
@@ -121,7 +129,7 @@ fn daemon_sets() {
 }
 
 #[test]
-fn stateful_sets() {
+fn stateful_sets_get_their_defaults() {
     check(
         &set("StatefulSet", "serviceName: front,"),
         expect![[r#"
@@ -160,6 +168,10 @@ fn stateful_sets() {
             type: RollingUpdate
     "#]],
     );
+}
+
+#[test]
+fn stateful_sets_that_are_refused() {
     for (spec, want) in [
         (
             "volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}],",
@@ -206,6 +218,10 @@ fn stateful_sets() {
         422 StatefulSet.apps "a.b" is invalid: metadata.name: Invalid value: "a.b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')
     "#]],
     );
+}
+
+#[test]
+fn stateful_sets_change() {
     let old = set("StatefulSet", "serviceName: front,");
     check_update(
         &old,
