@@ -1,5 +1,5 @@
 //! `GET /stats/summary`: what the node, its pods and their containers use, in the kubelet's shape. Rates are taken between
-//! two looks: the one before, when it is recent, else two that are a moment apart. Nobody looks while nobody asks.
+//! two looks: one before, when it is recent, else two that are a moment apart. Nobody looks while nobody asks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -22,9 +22,12 @@ const TICK_NANOS: u64 = 10_000_000;
 /// The name of the whole machine among the CPU times.
 const MACHINE: &str = "";
 
-/// The look before: CPU times by name.
+/// The looks before, newest first: where several ask at once, all of them get rates since the one before these.
 #[derive(Default)]
-pub(crate) struct Samples(Mutex<Option<Look>>);
+pub(crate) struct Samples(Mutex<Vec<Look>>);
+
+/// The newest, and one that is older by [`WINDOW_MIN`] at least.
+const LOOKS_KEPT: usize = 2;
 
 #[derive(Clone)]
 struct Look {
@@ -44,8 +47,8 @@ struct Seen {
 pub(super) async fn summary(pods: &Pods) -> Value {
     let mut seen = look(pods).await;
     let mut now = times(&seen);
-    let before = pods.samples.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let before = match before.filter(|before| before.serves(&now)) {
+    let looks = pods.samples.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let before = match looks.into_iter().find(|look| look.serves(&now)) {
         Some(before) => before,
         None => {
             let before = now;
@@ -56,8 +59,19 @@ pub(super) async fn summary(pods: &Pods) -> Value {
         }
     };
     let summary = shown(pods, &seen, &before, &now);
-    *pods.samples.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    pods.samples.keep(now);
     summary
+}
+
+impl Samples {
+    /// One that follows the newest too closely would push out the one that rates can be told from.
+    fn keep(&self, look: Look) {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if looks.first().is_none_or(|newest| look.at - newest.at >= WINDOW_MIN) {
+            looks.insert(0, look);
+            looks.truncate(LOOKS_KEPT);
+        }
+    }
 }
 
 impl Look {
@@ -173,6 +187,22 @@ mod tests {
     fn the_machine_is_read_from_proc() {
         assert_eq!(busy_nanos("cpu  10 2 3 1000 500 1 1 1 7 7\ncpu0 1"), 18 * TICK_NANOS);
         assert_eq!(used_bytes("MemTotal: 100 kB\nMemFree: 1 kB\nMemAvailable: 40 kB\n"), 60 * 1024);
+    }
+
+    #[test]
+    fn two_who_ask_at_once_see_the_same_past() {
+        let start = Instant::now();
+        let look = |after_ms: u64| Look {
+            at: start + Duration::from_millis(after_ms),
+            cpu_nanos: HashMap::from([("a".to_owned(), after_ms)]),
+        };
+        let samples = Samples::default();
+        for after_ms in [0, 15_000, 15_010, 15_020] {
+            samples.keep(look(after_ms));
+        }
+        let looks = samples.0.into_inner().expect("nobody panicked");
+        let found = looks.iter().find(|before| before.serves(&look(15_030))).expect("a look");
+        assert_eq!((looks.len(), found.at), (2, start));
     }
 
     #[test]
