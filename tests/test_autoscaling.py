@@ -123,7 +123,7 @@ def test_kubectl_autoscale_and_the_older_version(platform, namespace):
     assert "web autoscaled" in run("autoscale", "deployment", "web", "--min=2", "--max=5", "--cpu-percent=80")
     wait_for("the minimum", lambda: replicas(platform, "web", namespace) == 2)
     assert "/80%" in run("get", "hpa", "web")
-    old = json.loads(run("get", "hpa.v1.autoscaling", "web", "-o", "json"))
+    old = json.loads(run("get", "horizontalpodautoscalers.v1.autoscaling", "web", "-o", "json"))
     assert old["apiVersion"] == "autoscaling/v1" and old["spec"]["targetCPUUtilizationPercentage"] == 80
     # A manifest of the older version, by client-side and by server-side apply.
     spec = {**old["spec"], "targetCPUUtilizationPercentage": 60}
@@ -135,7 +135,7 @@ def test_kubectl_autoscale_and_the_older_version(platform, namespace):
     manifest["spec"]["targetCPUUtilizationPercentage"] = 50
     platform.apply(manifest, "--server-side", "--force-conflicts", "-n", namespace)
     assert target()["averageUtilization"] == 50
-    run("delete", "hpa.v1.autoscaling", "web")
+    run("delete", "horizontalpodautoscalers.v1.autoscaling", "web")
 
 
 def test_targets_that_cannot_be_sized(platform, namespace):
