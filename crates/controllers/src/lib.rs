@@ -19,6 +19,7 @@ mod node_lifecycle;
 mod own_writes;
 mod ownership;
 mod pod;
+mod pod_control;
 mod pod_gc;
 mod replica_set;
 mod root_ca;

@@ -9,28 +9,20 @@ use std::sync::{Arc, Mutex};
 
 use client::k8s_openapi::api::apps::v1::ReplicaSet;
 use client::k8s_openapi::api::core::v1::Pod;
-use client::{
-    Cache, Caches, Change, Deletion, Key, Objects, Recorder, kube, merge_patch, owner, revision_of,
-};
+use client::{Cache, Caches, Key, Objects, Recorder, merge_patch, owner};
 use futures::FutureExt;
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use object::selector::LabelSelector;
 use object::time::Timestamp;
 use reconcile::{Error, Loop, Outcome, Reconciler};
 use serde_json::Value;
 
-use self::plan::{Failure, plan_replicas, plan_status, pod_from_template, without};
+use self::plan::{Failure, plan_replicas, plan_status, without};
 use crate::own_writes::OwnWrites;
-use crate::ownership::{apply_claims, plan_claims};
+use crate::ownership::{self, apply_claims, plan_claims};
 use crate::pod;
+use crate::pod_control::PodControl;
 
-/// Pods by the uid of their controller.
-const BY_CONTROLLER: &str = "controller";
-/// Pods without a controller by namespace.
-const ORPHANS: &str = "orphans";
-/// So many creations go out at once; when all succeed, twice as many next. It bounds what is wasted when
-/// every creation is refused, and lets a common Deployment start in one step.
-const FIRST_BATCH: usize = 16;
 /// How many ReplicaSets are worked on at once.
 const WORKERS: usize = 8;
 
@@ -38,8 +30,7 @@ struct Controller {
     sets: Cache,
     pods: Cache,
     set_objects: Objects,
-    pod_objects: Objects,
-    events: Recorder,
+    pod_control: PodControl,
     created: OwnWrites,
     /// Per ReplicaSet, the uids of pods whose deletion the cache does not show yet.
     deleted: Mutex<HashMap<Key, HashSet<String>>>,
@@ -48,51 +39,21 @@ struct Controller {
 /// The loop of this controller.
 pub(crate) fn controller(caches: &Caches) -> Loop {
     let (sets, pods) = (caches.of::<ReplicaSet>(), caches.of::<Pod>());
-    pods.add_index(BY_CONTROLLER, |pod| owner::controller_uid(pod).map(str::to_owned).into_iter().collect());
-    pods.add_index(ORPHANS, |pod| match owner::controller_uid(pod) {
-        Some(_) => Vec::new(),
-        None => vec![Key::of(pod).namespace],
-    });
+    ownership::index(&pods);
     let controller = Controller {
         sets: sets.clone(),
         pods: pods.clone(),
         set_objects: Objects::of::<ReplicaSet>(caches.client()),
-        pod_objects: Objects::of::<Pod>(caches.client()),
-        events: Recorder::start(caches.client(), "replicaset-controller"),
+        pod_control: PodControl {
+            objects: Objects::of::<Pod>(caches.client()),
+            events: Recorder::start(caches.client(), "replicaset-controller"),
+        },
         created: OwnWrites::default(),
         deleted: Mutex::default(),
     };
     Loop::new("replicaset", Arc::new(controller), WORKERS)
         .watch_own(&sets)
-        .watch(&pods, move |change| sets_of_pod(&sets, change))
-}
-
-/// The ReplicaSets that a change of a pod concerns: its controller before and after, or for an orphan all
-/// that select it.
-fn sets_of_pod(sets: &Cache, change: &Change) -> Vec<Key> {
-    let mut keys = Vec::new();
-    for pod in [&change.old, &change.new].into_iter().flatten() {
-        match owner::controller(pod) {
-            Some(reference) if reference["kind"] == "ReplicaSet" => {
-                let name = reference["name"].as_str().unwrap_or_default();
-                keys.push(Key::new(change.key.namespace.as_str(), name));
-            }
-            Some(_) => {}
-            None => keys.extend(
-                sets.list_in(&change.key.namespace)
-                    .iter()
-                    .filter(|set| selects(set, pod))
-                    .map(|set| Key::of(set)),
-            ),
-        }
-    }
-    keys.dedup();
-    keys
-}
-
-fn selects(set: &Value, pod: &Value) -> bool {
-    LabelSelector::from_json(&set["spec"]["selector"])
-        .is_ok_and(|selector| !selector.is_empty() && selector.matches(&pod["metadata"]["labels"]))
+        .watch(&pods, move |change| ownership::owners_of(&sets, change))
 }
 
 impl Reconciler for Controller {
@@ -123,12 +84,10 @@ impl Controller {
     /// The pods that belong to the set, except those whose deletion is on its way.
     async fn claim(&self, key: &Key, set: &Value) -> Result<Vec<Arc<Value>>, Error> {
         let selector = LabelSelector::from_json(&set["spec"]["selector"]).map_err(Error::new)?;
-        let uid = set["metadata"]["uid"].as_str().unwrap_or_default();
-        let mut candidates = self.pods.by_index(BY_CONTROLLER, uid);
-        let orphans = self.pods.by_index(ORPHANS, &key.namespace);
-        candidates.extend(orphans.into_iter().filter(|pod| pod::is_active(pod)));
+        let mut candidates = ownership::candidates(&self.pods, set);
+        candidates.retain(|pod| owner::controller(pod).is_some() || pod::is_active(pod));
         let claims = plan_claims(set, &selector, candidates);
-        let owned = apply_claims(&self.pod_objects, &self.set_objects, set, claims).await?;
+        let owned = apply_claims(&self.pod_control.objects, &self.set_objects, set, claims).await?;
         let mut deleted = self.deleted.lock().expect("nothing panics while holding it");
         let Some(waiting) = deleted.get_mut(key) else { return Ok(owned) };
         let shown = |uid: &String| {
@@ -162,40 +121,16 @@ impl Controller {
         let Some(owner) = owner::controller_uid(set) else { return active.to_vec() };
         let sets = self.sets.list_in(&Key::of(set).namespace).into_iter();
         let siblings = sets.filter(|sibling| owner::controller_uid(sibling) == Some(owner));
-        siblings
-            .flat_map(|sibling| {
-                self.pods.by_index(BY_CONTROLLER, sibling["metadata"]["uid"].as_str().unwrap_or_default())
-            })
-            .collect()
+        siblings.flat_map(|sibling| ownership::controlled(&self.pods, &sibling)).collect()
     }
 
     async fn create(&self, key: &Key, set: &Value, count: usize) -> Option<Failure> {
         let reference = owner::controller_reference(set, self.set_objects.resource());
-        let pod = pod_from_template(&set["spec"]["template"], &key.name, reference);
-        let (mut left, mut batch) = (count, FIRST_BATCH);
-        while left > 0 {
-            let now = left.min(batch);
-            let answers = join_all((0..now).map(|_| self.pod_objects.create(&key.namespace, &pod))).await;
-            let mut failure = None;
-            for answer in answers {
-                match answer {
-                    Ok(made) => {
-                        self.created.wrote(key, revision_of(&made));
-                        self.events.normal(
-                            set,
-                            "SuccessfulCreate",
-                            format!("Created pod: {}", Key::of(&made).name),
-                        );
-                    }
-                    Err(error) => failure = Some(error),
-                }
-            }
-            if let Some(error) = failure {
-                return self.failed(set, "FailedCreate", "Error creating", &error);
-            }
-            (left, batch) = (left - now, batch * 2);
-        }
-        None
+        let pod = pod::from_template(&set["spec"]["template"], &format!("{}-", key.name), reference);
+        let created = self.pod_control.create(set, count, |_| pod.clone()).await;
+        created.revisions.iter().for_each(|revision| self.created.wrote(key, *revision));
+        let message = client::message(&created.failure?);
+        Some(Failure { reason: "FailedCreate", message })
     }
 
     async fn delete(&self, key: &Key, set: &Value, pods: Vec<Arc<Value>>) -> Option<Failure> {
@@ -204,34 +139,14 @@ impl Controller {
             let mut deleted = self.deleted.lock().expect("nothing panics while holding it");
             deleted.entry(key.clone()).or_default().extend(pods.iter().map(|pod| uid(pod)));
         }
-        let answers = join_all(pods.iter().map(|pod| async move {
-            let deletion = Deletion { uid: Some(uid(pod)), ..Deletion::default() };
-            (pod, self.pod_objects.delete(&Key::of(pod), &deletion).await)
-        }))
-        .await;
         let mut failure = None;
-        for (pod, answer) in answers {
-            let name = Key::of(pod).name;
-            match answer {
-                Ok(_) => self.events.normal(set, "SuccessfulDelete", format!("Deleted pod: {name}")),
-                Err(error) if client::is_not_found(&error) || client::is_conflict(&error) => {}
-                Err(error) => {
-                    let mut deleted = self.deleted.lock().expect("nothing panics while holding it");
-                    deleted.entry(key.clone()).or_default().remove(&uid(pod));
-                    failure = Some(error);
-                }
-            }
+        for (pod, outcome) in self.pod_control.delete(set, &pods).await {
+            let Err(error) = outcome else { continue };
+            let mut deleted = self.deleted.lock().expect("nothing panics while holding it");
+            deleted.entry(key.clone()).or_default().remove(&uid(&pod));
+            failure = Some(Failure { reason: "FailedDelete", message: client::message(&error) });
         }
-        failure.and_then(|error| self.failed(set, "FailedDelete", "Error deleting", &error))
-    }
-
-    /// Tells the owner's events what went wrong, unless everything is going away anyway.
-    fn failed(&self, set: &Value, reason: &'static str, what: &str, error: &kube::Error) -> Option<Failure> {
-        let message = client::message(error);
-        if !client::is_terminating(error) {
-            self.events.warning(set, reason, format!("{what}: {message}"));
-        }
-        Some(Failure { reason, message })
+        failure
     }
 
     async fn report(

@@ -1,12 +1,11 @@
 //! What a ReplicaSet needs: pure decisions over its pods.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use object::time::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::conditions::{self, Condition};
 use crate::pod::{self, Availability};
@@ -37,30 +36,12 @@ pub(super) fn plan_replicas(desired: usize, active: &[Arc<Value>], related: &[Ar
     Plan { create: 0, delete: ranked.into_iter().take(surplus).cloned().collect() }
 }
 
-/// The order of deletion, first to go first: unassigned, pending, not ready, cheap to delete, on a full
-/// node, ready for a short time, restarted often, young (the order of upstream's controller).
+/// The order of deletion, first to go first: among equals the cheap, then those on a full node.
 fn rank(pod: &Value, neighbours: &BTreeMap<&str, usize>) -> impl Ord {
-    let node = pod::node(pod);
-    let phase = match pod["status"]["phase"].as_str() {
-        Some("Running") => 2,
-        Some("Unknown") => 1,
-        _ => 0,
-    };
     let cost = pod["metadata"]["annotations"]["controller.kubernetes.io/pod-deletion-cost"].as_str();
     let cost: i32 = cost.and_then(|text| text.parse().ok()).unwrap_or_default();
-    let crowd = neighbours.get(node.unwrap_or_default()).copied().unwrap_or_default();
-    let statuses = pod["status"]["containerStatuses"].as_array();
-    let restarts = statuses.into_iter().flatten().filter_map(|status| status["restartCount"].as_u64()).max();
-    (
-        node.is_some(),
-        phase,
-        pod::is_ready(pod),
-        cost,
-        Reverse(crowd),
-        Reverse(pod::ready_since(pod)),
-        Reverse(restarts.unwrap_or_default()),
-        Reverse(pod::created(pod)),
-    )
+    let crowd = neighbours.get(pod::node(pod).unwrap_or_default()).copied().unwrap_or_default();
+    pod::usefulness(pod, cost, crowd)
 }
 
 /// Why replicas could not be made or deleted.
@@ -118,19 +99,6 @@ pub(super) fn plan_status(
         status.insert("conditions".into(), list.into());
     }
     (Value::Object(status), again)
-}
-
-/// A pod made from a template, owned by `owner`; its name is the API server's choice.
-pub(super) fn pod_from_template(template: &Value, prefix: &str, owner: Value) -> Value {
-    let mut metadata = Map::new();
-    metadata.insert("generateName".into(), format!("{prefix}-").into());
-    for name in ["labels", "annotations", "finalizers"] {
-        if let Some(value) = template["metadata"].get(name) {
-            metadata.insert(name.into(), value.clone());
-        }
-    }
-    metadata.insert("ownerReferences".into(), json!([owner]));
-    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] })
 }
 
 /// The pods of `deleted` (by uid) that are still shown as if nothing had happened are left out.

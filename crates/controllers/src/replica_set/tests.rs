@@ -7,7 +7,7 @@ use expect_test::expect;
 use object::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::plan::{Failure, plan_replicas, plan_status, pod_from_template};
+use super::plan::{Failure, plan_replicas, plan_status};
 
 fn pod(name: &str, more: Value) -> Arc<Value> {
     let mut pod = json!({
@@ -118,15 +118,4 @@ fn a_failure_is_a_condition_until_it_is_over() {
     let later = Timestamp::from_second(1_767_225_700).expect("in range");
     assert_eq!(plan_status(&set, &[], Some(&failure), later).0, set["status"], "the same failure is no news");
     assert_eq!(plan_status(&set, &[], None, later).0.get("conditions"), None);
-}
-
-#[test]
-fn a_pod_takes_all_of_its_template() {
-    let template = json!({
-        "metadata": { "labels": { "a": "b" }, "annotations": { "c": "d" }, "name": "not this" },
-        "spec": { "containers": [], "somethingNew": { "kept": true } },
-    });
-    let pod = pod_from_template(&template, "web-1", json!({ "uid": "u" }));
-    expect![[r#"{"apiVersion":"v1","kind":"Pod","metadata":{"annotations":{"c":"d"},"generateName":"web-1-","labels":{"a":"b"},"ownerReferences":[{"uid":"u"}]},"spec":{"containers":[],"somethingNew":{"kept":true}}}"#]]
-        .assert_eq(&pod.to_string());
 }
