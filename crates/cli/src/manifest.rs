@@ -1,4 +1,5 @@
-//! `dory deploy` of manifests: server-side apply of every object in the order given, then wait for the deployments.
+//! `dory deploy` of manifests: server-side apply of every object in the order given, then wait for the deployments
+//! and jobs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use crate::Platform;
 use crate::args::Deploy;
+use crate::job;
 
 /// The field manager that owns what `dory deploy` applies.
 const FIELD_MANAGER: &str = "dory";
@@ -26,19 +28,25 @@ struct Document {
 pub(crate) async fn deploy(platform: &Platform, options: &Deploy, files: &[PathBuf]) -> Result<()> {
     let documents = read(files)?;
     let client = platform.client().await?;
-    let mut deployments = Vec::new();
+    let (mut deployments, mut jobs) = (Vec::new(), Vec::new());
     let began = Instant::now();
     for document in &documents {
         let applied = apply(&client, options, document).await?;
-        if applied.kind == "Deployment" {
-            deployments.push(applied);
+        match applied.kind.as_str() {
+            "Deployment" => deployments.push(applied),
+            "Job" => jobs.push(applied),
+            _ => {}
         }
     }
     if options.no_wait {
         return Ok(());
     }
+    let limit = Duration::from_secs(options.wait_timeout);
     for deployment in deployments {
-        wait(deployment, Duration::from_secs(options.wait_timeout), began).await?;
+        wait(deployment, limit, began).await?;
+    }
+    for applied in jobs {
+        job::wait(applied.api, &applied.name, limit, began).await?;
     }
     Ok(())
 }

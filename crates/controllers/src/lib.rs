@@ -14,6 +14,7 @@ mod discovery;
 mod endpoint_slice;
 mod endpoints;
 mod garbage;
+mod job;
 mod namespace;
 mod node_lifecycle;
 mod own_writes;
@@ -26,6 +27,7 @@ mod root_ca;
 mod service;
 mod service_account;
 mod taint_eviction;
+mod ttl_after_finished;
 
 use client::Caches;
 use client::kube;
@@ -55,6 +57,9 @@ fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl F
     let mut loops = vec![
         deployment::controller(&caches),
         replica_set::controller(&caches),
+        job::controller(&caches),
+        job::orphans::controller(&caches),
+        ttl_after_finished::controller(&caches),
         service_account::controller(&caches),
         endpoint_slice::controller(&caches),
         endpoints::controller(&caches),

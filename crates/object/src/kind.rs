@@ -19,6 +19,7 @@ mod iam_policy;
 mod iam_role;
 mod ingress;
 mod ingress_class;
+mod job;
 mod layer_version;
 mod lease;
 mod meta;
@@ -116,6 +117,10 @@ pub struct Kind {
     pub(crate) prepare: Prepare,
     pub(crate) default: Default,
     pub(crate) validate: Validate,
+    /// The rules of its status, when that is written.
+    pub(crate) validate_status: Validate,
+    /// A deletion that does not say what becomes of dependents leaves them, without this owner.
+    pub orphans: bool,
 }
 
 impl std::fmt::Debug for Kind {
@@ -159,6 +164,8 @@ const PLAIN: Kind = Kind {
     prepare: |_, _| {},
     default: |_| {},
     validate: |_, _, _| {},
+    validate_status: |_, _, _| {},
+    orphans: false,
 };
 
 /// What dory's own kinds are.
@@ -187,6 +194,7 @@ static KINDS: &[&Kind] = &[
     &service::KIND,
     &deployment::KIND,
     &replica_set::KIND,
+    &job::KIND,
     &lease::KIND,
     &endpoint_slice::KIND,
     &ingress_class::KIND,

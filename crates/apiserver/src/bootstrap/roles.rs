@@ -35,6 +35,7 @@ const VISIBLE: &[(&str, &[&str])] = &[
             "replicasets/status",
         ],
     ),
+    ("batch", &["jobs", "jobs/status"]),
     ("discovery.k8s.io", &["endpointslices"]),
     ("networking.k8s.io", &["ingresses", "ingresses/status"]),
     ("dory.dev", &["functionaliases", "functions", "functions/status", "functionversions", "layerversions"]),
@@ -58,6 +59,7 @@ const EDITABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("apps", &["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
+    ("batch", &["jobs"]),
     ("networking.k8s.io", &["ingresses"]),
     ("dory.dev", &["functionaliases", "functions", "functionversions", "layerversions"]),
 ];

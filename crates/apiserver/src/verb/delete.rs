@@ -134,7 +134,7 @@ fn protect(target: &Target) -> Result<(), Status> {
 
 fn plan(kind: &Kind, current: &Value, options: &Options, now: time::Timestamp) -> Next {
     let mut new = current.clone();
-    set_finalizers(&mut new, &options.policy);
+    set_finalizers(&mut new, policy(kind, current, options));
     let grace = grace_seconds(current, options);
     let deleting = current["metadata"]["deletionTimestamp"].is_string();
     if grace == 0 && is_free(&new) {
@@ -164,6 +164,13 @@ fn grace_seconds(current: &Value, options: &Options) -> i64 {
     }
     let own = current["spec"]["terminationGracePeriodSeconds"].as_i64();
     options.grace_seconds.or(own).unwrap_or(POD_GRACE_SECONDS).max(0)
+}
+
+/// What becomes of dependents: what is asked for, else what an earlier deletion left, else the kind's own way.
+fn policy<'a>(kind: &Kind, current: &Value, options: &'a Options) -> &'a str {
+    let said = |own: &Value| *own == FOREGROUND || *own == ORPHAN;
+    let before = current["metadata"]["finalizers"].as_array().is_some_and(|list| list.iter().any(said));
+    if options.policy.is_empty() && kind.orphans && !before { "Orphan" } else { &options.policy }
 }
 
 fn set_finalizers(new: &mut Value, policy: &str) {
