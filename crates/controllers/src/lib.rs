@@ -9,6 +9,7 @@
 #![deny(missing_docs)]
 
 mod conditions;
+mod cron_job;
 mod deployment;
 mod discovery;
 mod endpoint_slice;
@@ -60,6 +61,7 @@ fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl F
         job::controller(&caches),
         job::orphans::controller(&caches),
         ttl_after_finished::controller(&caches),
+        cron_job::controller(&caches),
         service_account::controller(&caches),
         endpoint_slice::controller(&caches),
         endpoints::controller(&caches),

@@ -7,6 +7,7 @@ mod admit;
 mod cluster_role;
 mod cluster_role_binding;
 mod config_map;
+mod cron_job;
 mod deployment;
 mod endpoint_slice;
 mod endpoints;
@@ -194,6 +195,7 @@ static KINDS: &[&Kind] = &[
     &service::KIND,
     &deployment::KIND,
     &replica_set::KIND,
+    &cron_job::KIND,
     &job::KIND,
     &lease::KIND,
     &endpoint_slice::KIND,

@@ -35,7 +35,7 @@ const VISIBLE: &[(&str, &[&str])] = &[
             "replicasets/status",
         ],
     ),
-    ("batch", &["jobs", "jobs/status"]),
+    ("batch", &["cronjobs", "cronjobs/status", "jobs", "jobs/status"]),
     ("discovery.k8s.io", &["endpointslices"]),
     ("networking.k8s.io", &["ingresses", "ingresses/status"]),
     ("dory.dev", &["functionaliases", "functions", "functions/status", "functionversions", "layerversions"]),
@@ -59,7 +59,7 @@ const EDITABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("apps", &["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
-    ("batch", &["jobs"]),
+    ("batch", &["cronjobs", "jobs"]),
     ("networking.k8s.io", &["ingresses"]),
     ("dory.dev", &["functionaliases", "functions", "functionversions", "layerversions"]),
 ];

@@ -115,14 +115,7 @@ pub(super) fn default_spec(spec: &mut Value) {
 fn validate(new: &Value, old: Option<&Value>, errors: &mut Errors) {
     let (spec, at) = (&new["spec"], Path::Root.field("spec"));
     if old.is_none() {
-        let name = text(&new["metadata"]["name"]);
-        if let Err(why) = name::check_label(name) {
-            let why = format!(
-                "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is \
-                 recommended: [{why}]"
-            );
-            errors.warn(&Path::Root.field("metadata").field("name"), &why);
-        }
+        warn_of_name(new, errors);
     }
     generated(new, errors);
     validate_spec(spec, &at, errors);
@@ -131,6 +124,17 @@ fn validate(new: &Value, old: Option<&Value>, errors: &mut Errors) {
         changes(new, old, &at, errors);
     }
     host_names(new, errors);
+}
+
+/// A new name that cannot be a host name is hardly meant.
+pub(super) fn warn_of_name(new: &Value, errors: &mut Errors) {
+    if let Err(why) = name::check_label(text(&new["metadata"]["name"])) {
+        let why = format!(
+            "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is \
+             recommended: [{why}]"
+        );
+        errors.warn(&Path::Root.field("metadata").field("name"), &why);
+    }
 }
 
 /// The selector that was generated, and the labels that it needs, must be as they were generated.
