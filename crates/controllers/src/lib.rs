@@ -12,6 +12,7 @@ mod conditions;
 mod cron_job;
 mod deployment;
 mod discovery;
+mod disruption;
 mod endpoint_slice;
 mod endpoints;
 mod garbage;
@@ -62,6 +63,7 @@ fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl F
         job::orphans::controller(&caches),
         ttl_after_finished::controller(&caches),
         cron_job::controller(&caches),
+        disruption::controller(&caches),
         service_account::controller(&caches),
         endpoint_slice::controller(&caches),
         endpoints::controller(&caches),

@@ -27,6 +27,7 @@ mod meta;
 mod namespace;
 mod node;
 mod pod;
+mod pod_disruption_budget;
 mod pod_spec;
 mod priority_class;
 mod rbac;
@@ -201,6 +202,7 @@ static KINDS: &[&Kind] = &[
     &endpoint_slice::KIND,
     &ingress_class::KIND,
     &ingress::KIND,
+    &pod_disruption_budget::KIND,
     &cluster_role_binding::KIND,
     &cluster_role::KIND,
     &role_binding::KIND,

@@ -38,6 +38,7 @@ const VISIBLE: &[(&str, &[&str])] = &[
     ("batch", &["cronjobs", "cronjobs/status", "jobs", "jobs/status"]),
     ("discovery.k8s.io", &["endpointslices"]),
     ("networking.k8s.io", &["ingresses", "ingresses/status"]),
+    ("policy", &["poddisruptionbudgets", "poddisruptionbudgets/status"]),
     ("dory.dev", &["functionaliases", "functions", "functions/status", "functionversions", "layerversions"]),
 ];
 
@@ -61,6 +62,7 @@ const EDITABLE: &[(&str, &[&str])] = &[
     ("apps", &["deployments", "deployments/scale", "replicasets", "replicasets/scale"]),
     ("batch", &["cronjobs", "jobs"]),
     ("networking.k8s.io", &["ingresses"]),
+    ("policy", &["poddisruptionbudgets"]),
     ("dory.dev", &["functionaliases", "functions", "functionversions", "layerversions"]),
 ];
 

@@ -39,8 +39,7 @@ struct Options {
 
 impl Options {
     /// From the body, else from the query.
-    fn read(call: &Call, body: &Bytes) -> Result<Options, Status> {
-        let body = decode::plain(call, body)?;
+    fn read(call: &Call, body: &Value) -> Result<Options, Status> {
         let mut policy = body["propagationPolicy"].as_str().unwrap_or_default().to_owned();
         if policy.is_empty() {
             policy = call.query.get("propagationPolicy").to_owned();
@@ -73,8 +72,7 @@ impl Options {
 
 /// Answers a DELETE of one object.
 pub(crate) async fn delete(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Reply {
-    let options = Options::read(call, body)?;
-    let revised = remove(api, call, target, &options).await?;
+    let revised = delete_as(api, call, target, &decode::plain(call, body)?).await?;
     // Upstream answers with the pod itself, also when it is gone.
     if !revised.removed || target.kind.kind == "Pod" {
         return shape::object(call, target.kind, StatusCode::OK, revised.bytes);
@@ -85,9 +83,19 @@ pub(crate) async fn delete(api: &Api, call: &Call, target: &Target, body: &Bytes
     shape::value(call, StatusCode::OK, &done)
 }
 
+/// Deletes one object as a DeleteOptions says, wherever that came from.
+pub(crate) async fn delete_as(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    options: &Value,
+) -> Result<Revised, Status> {
+    remove(api, call, target, &Options::read(call, options)?).await
+}
+
 /// Answers a DELETE of all objects that match; gives the list of them.
 pub(crate) async fn collection(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Reply {
-    let options = Options::read(call, body)?;
+    let options = Options::read(call, &decode::plain(call, body)?)?;
     let selector = call.selector(target.kind)?;
     let limit = call.query.number("limit")?.unwrap_or(0) as usize;
     let (items, meta) = list::select(api, call, target, &selector, limit).await?;

@@ -113,7 +113,7 @@ fn strategy(strategy: &Value, at: &Path<'_>, errors: &mut Errors) {
 }
 
 /// A number or a percentage; the number in it.
-fn amount(value: &Value, at: &Path<'_>, errors: &mut Errors) -> Option<i64> {
+pub(super) fn amount(value: &Value, at: &Path<'_>, errors: &mut Errors) -> Option<i64> {
     if let Some(number) = value.as_i64() {
         errors.non_negative(at, value);
         return Some(number);

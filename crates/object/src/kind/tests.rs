@@ -1,6 +1,7 @@
 //! Objects as users write them, and what becomes of them: defaults, or the words of the refusal.
 
 mod anything;
+mod budgets;
 mod cron_jobs;
 mod jobs;
 mod network;

@@ -84,6 +84,10 @@ fn what_is_refused() {
     ] {
         check(&cron_job(more), want);
     }
+}
+
+#[test]
+fn schedules_templates_and_names_that_are_refused() {
     for (from, to, want) in [
         (
             "*/5 * * * *",
