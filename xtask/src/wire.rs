@@ -15,6 +15,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("authorization/v1", "api@v0.37.0/authorization/v1"),
     ("autoscaling/v1", "api@v0.37.0/autoscaling/v1"),
     ("autoscaling/v2", "api@v0.37.0/autoscaling/v2"),
+    ("batch/v1", "api@v0.37.0/batch/v1"),
     ("coordination/v1", "api@v0.37.0/coordination/v1"),
     ("core/v1", "api@v0.37.0/core/v1"),
     ("discovery/v1", "api@v0.37.0/discovery/v1"),
@@ -24,6 +25,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("policy/v1", "api@v0.37.0/policy/v1"),
     ("rbac/v1", "api@v0.37.0/rbac/v1"),
     ("scheduling/v1", "api@v0.37.0/scheduling/v1"),
+    ("scheduling/v1alpha3", "api@v0.37.0/scheduling/v1alpha3"),
 ];
 
 /// Messages that clients send; everything that they refer to comes along.
@@ -43,6 +45,8 @@ const ROOTS: &[&str] = &[
     "autoscaling/v1.HorizontalPodAutoscaler",
     "autoscaling/v1.Scale",
     "autoscaling/v2.HorizontalPodAutoscaler",
+    "batch/v1.CronJob",
+    "batch/v1.Job",
     "coordination/v1.Lease",
     "core/v1.Binding",
     "core/v1.ConfigMap",
@@ -60,6 +64,7 @@ const ROOTS: &[&str] = &[
     "networking/v1.Ingress",
     "networking/v1.IngressClass",
     "policy/v1.Eviction",
+    "policy/v1.PodDisruptionBudget",
     "rbac/v1.ClusterRole",
     "rbac/v1.ClusterRoleBinding",
     "rbac/v1.Role",
@@ -151,6 +156,7 @@ fn qualify(package: &str, go_type: &str) -> String {
     match go_type.split_once('.') {
         Some(("metav1", name)) => format!("meta/v1.{name}"),
         Some(("v1" | "apiv1" | "corev1", name)) => format!("core/v1.{name}"),
+        Some(("schedulingv1alpha3", name)) => format!("scheduling/v1alpha3.{name}"),
         Some(_) => go_type.to_owned(),
         None => own(go_type),
     }
@@ -180,7 +186,11 @@ impl Types {
                 let mut words = rest.split_whitespace();
                 let name = format!("{package}.{}", words.next().unwrap_or_default());
                 match words.next() {
-                    Some("struct") => current = Some(name),
+                    Some("struct") => {
+                        // It is a message also when it has no fields.
+                        self.structs.entry(name.clone()).or_default();
+                        current = Some(name);
+                    }
                     Some(alias) if alias != "interface" && alias != "func" => {
                         self.aliases.insert(name, qualify_all(package, alias));
                     }

@@ -30,7 +30,7 @@ pub enum Command {
     Env,
     /// Deploy manifests, a function directory or a single binary; PATH says by itself which it is
     Deploy(Deploy),
-    /// Print the logs of a function, or of a pod or deployment
+    /// Print the logs of a function, or of a pod, deployment or job
     Logs(Logs),
     /// Show what nodes, pods and functions use now
     Top(Top),
@@ -164,7 +164,7 @@ pub struct Deploy {
 /// `dory logs`
 #[derive(ClapArgs, Debug)]
 pub struct Logs {
-    /// FUNCTION, or pod/NAME, or deployment/NAME
+    /// FUNCTION, or pod/NAME, deployment/NAME or job/NAME
     pub target: String,
     /// Keep printing what is added
     #[arg(long, short)]

@@ -15,6 +15,7 @@ mod deploy;
 mod env;
 mod function;
 mod growth;
+mod job;
 mod logs;
 mod manifest;
 mod platform;

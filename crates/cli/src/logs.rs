@@ -1,4 +1,4 @@
-//! `dory logs`: a function's log through the AWS endpoint, a pod's or deployment's through the Kubernetes API.
+//! `dory logs`: a function's log through the AWS endpoint, a pod's, deployment's or job's through the Kubernetes API.
 
 use anyhow::{Context, Result, bail};
 use client::k8s_openapi::api::apps::v1::Deployment;
@@ -20,11 +20,17 @@ pub(crate) async fn run(platform: &Platform, options: &Logs) -> Result<()> {
         }
         Some(("pod" | "pods" | "po", name)) => pods(platform, options, vec![name.to_owned()]).await,
         Some(("deployment" | "deployments" | "deploy", name)) => {
-            let names = pods_of(platform, options, name).await?;
+            let selector = selector_of(platform, options, name).await?;
+            let names = pods_of(platform, options, &selector, &format!("deployment {name}")).await?;
+            pods(platform, options, names).await
+        }
+        Some(("job" | "jobs", name)) => {
+            let selector = format!("batch.kubernetes.io/job-name={name}");
+            let names = pods_of(platform, options, &selector, &format!("job {name}")).await?;
             pods(platform, options, names).await
         }
         Some((kind, _)) => {
-            bail!("there are no logs of a {kind}; name a FUNCTION, pod/NAME or deployment/NAME")
+            bail!("there are no logs of a {kind}; name a FUNCTION, pod/NAME, deployment/NAME or job/NAME")
         }
     }
 }
@@ -48,17 +54,19 @@ async fn function(platform: &Platform, options: &Logs) -> Result<()> {
     Ok(())
 }
 
-async fn pods_of(platform: &Platform, options: &Logs, deployment: &str) -> Result<Vec<String>> {
-    let client = platform.client().await?;
-    let deployments: Api<Deployment> = Api::namespaced(client.clone(), &options.namespace);
+async fn selector_of(platform: &Platform, options: &Logs, deployment: &str) -> Result<String> {
+    let deployments: Api<Deployment> = Api::namespaced(platform.client().await?, &options.namespace);
     let selector = deployments.get(deployment).await?.spec.selector;
-    let labels: Vec<String> =
-        selector.match_labels.into_iter().flatten().map(|(name, value)| format!("{name}={value}")).collect();
-    let pods: Api<Pod> = Api::namespaced(client, &options.namespace);
-    let found = pods.list(&ListParams::default().labels(&labels.join(","))).await?;
+    let labels = selector.match_labels.into_iter().flatten().map(|(name, value)| format!("{name}={value}"));
+    Ok(labels.collect::<Vec<_>>().join(","))
+}
+
+async fn pods_of(platform: &Platform, options: &Logs, selector: &str, owner: &str) -> Result<Vec<String>> {
+    let pods: Api<Pod> = Api::namespaced(platform.client().await?, &options.namespace);
+    let found = pods.list(&ListParams::default().labels(selector)).await?;
     let names: Vec<String> = found.items.into_iter().filter_map(|pod| pod.metadata.name).collect();
     if names.is_empty() {
-        bail!("deployment {deployment} has no pods; `kubectl describe deployment {deployment}` says why");
+        bail!("{owner} has no pods; `kubectl describe {owner}` says why");
     }
     Ok(names)
 }

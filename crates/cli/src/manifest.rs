@@ -1,5 +1,5 @@
 //! `dory deploy` of manifests: server-side apply of every object in the order given, then wait for those
-//! that roll out pods.
+//! that roll out pods, and for jobs.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::Platform;
 use crate::args::Deploy;
+use crate::job;
 
 /// The field manager that owns what `dory deploy` applies.
 const FIELD_MANAGER: &str = "dory";
@@ -27,19 +28,25 @@ struct Document {
 pub(crate) async fn deploy(platform: &Platform, options: &Deploy, files: &[PathBuf]) -> Result<()> {
     let documents = read(files)?;
     let client = platform.client().await?;
-    let mut workloads = Vec::new();
+    let (mut workloads, mut jobs) = (Vec::new(), Vec::new());
     let began = Instant::now();
     for document in &documents {
         let applied = apply(&client, options, document).await?;
         if let Some(rollout) = Rollout::of(&applied.resource) {
             workloads.push((applied, rollout));
+        } else if applied.resource.kind == "Job" {
+            jobs.push(applied);
         }
     }
     if options.no_wait {
         return Ok(());
     }
+    let limit = Duration::from_secs(options.wait_timeout);
     for (workload, rollout) in workloads {
-        wait(workload, rollout, Duration::from_secs(options.wait_timeout), began).await?;
+        wait(workload, rollout, limit, began).await?;
+    }
+    for applied in jobs {
+        job::wait(applied.api, &applied.name, limit, began).await?;
     }
     Ok(())
 }

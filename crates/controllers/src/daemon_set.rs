@@ -21,7 +21,8 @@ use serde_json::Value;
 
 use self::plan::{Plan, World, plan_nodes, plan_update, template_for};
 use self::status::plan_status;
-use crate::owned_pods::{Failure, OwnedPods, owners_of_pod, pod_from_template};
+use crate::owned_pods::{Failure, OwnedPods};
+use crate::ownership;
 use crate::pod;
 use crate::replica_set::write_status;
 use crate::revisions::{History, REVISION_HASH, Revisions, plan_forgotten, words};
@@ -52,7 +53,7 @@ pub(crate) fn controller(caches: &Caches) -> Loop {
     let of_nodes = sets.clone();
     Loop::new("daemonset", Arc::new(controller), WORKERS)
         .watch_own(&sets)
-        .watch(&all_pods, move |change| owners_of_pod(&sets, change))
+        .watch(&all_pods, move |change| ownership::owners_of(&sets, change))
         .watch(&nodes, move |change| if is_news(change) { of_nodes.keys() } else { Vec::new() })
         .after(&all_revisions)
 }
@@ -131,7 +132,7 @@ impl Controller {
         }
         let pods = plan.create.iter().map(|node| {
             let template = template_for(world.set, node, world.hash);
-            pod_from_template(&template, &key.name, self.pods.reference(world.set))
+            pod::from_template(&template, &format!("{}-", key.name), self.pods.reference(world.set))
         });
         let pods: Vec<Value> = pods.collect();
         let made = self.pods.create(key, world.set, &pods.iter().collect::<Vec<_>>()).await;

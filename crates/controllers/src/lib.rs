@@ -9,19 +9,23 @@
 #![deny(missing_docs)]
 
 mod conditions;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod discovery;
+mod disruption;
 mod endpoint_slice;
 mod endpoints;
 mod garbage;
 mod horizontal_pod_autoscaler;
+mod job;
 mod namespace;
 mod node_lifecycle;
 mod own_writes;
 mod owned_pods;
 mod ownership;
 mod pod;
+mod pod_control;
 mod pod_gc;
 mod replica_set;
 mod revisions;
@@ -30,6 +34,7 @@ mod service;
 mod service_account;
 mod stateful_set;
 mod taint_eviction;
+mod ttl_after_finished;
 
 use client::Caches;
 use client::kube;
@@ -62,6 +67,11 @@ fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl F
         daemon_set::controller(&caches),
         stateful_set::controller(&caches),
         horizontal_pod_autoscaler::controller(&caches),
+        job::controller(&caches),
+        job::orphans::controller(&caches),
+        ttl_after_finished::controller(&caches),
+        cron_job::controller(&caches),
+        disruption::controller(&caches),
         service_account::controller(&caches),
         endpoint_slice::controller(&caches),
         endpoints::controller(&caches),

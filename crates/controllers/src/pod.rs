@@ -1,9 +1,10 @@
-//! What the controllers read from a pod. Never writes one.
+//! What the controllers read from a pod, and what they make of a template. Never writes one.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use object::time::{self, Timestamp};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 pub(crate) fn is_deleting(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
@@ -63,4 +64,56 @@ pub(crate) fn node(pod: &Value) -> Option<&str> {
 
 pub(crate) fn created(object: &Value) -> Option<Timestamp> {
     time::parse(object["metadata"]["creationTimestamp"].as_str()?)
+}
+
+/// The order in which pods that are too many go, the least useful first: unassigned, pending, not ready, cheap to delete,
+/// on a crowded node, ready for a short time, restarted often, young (the order of upstream's controllers).
+pub(crate) fn usefulness(pod: &Value, cost: i32, crowd: usize) -> impl Ord + use<> {
+    let phase = match pod["status"]["phase"].as_str() {
+        Some("Running") => 2,
+        Some("Unknown") => 1,
+        _ => 0,
+    };
+    let statuses = pod["status"]["containerStatuses"].as_array();
+    let restarts = statuses.into_iter().flatten().filter_map(|status| status["restartCount"].as_u64()).max();
+    (
+        node(pod).is_some(),
+        phase,
+        is_ready(pod),
+        cost,
+        Reverse(crowd),
+        Reverse(ready_since(pod)),
+        Reverse(restarts.unwrap_or_default()),
+        Reverse(created(pod)),
+    )
+}
+
+/// A pod made from a template, owned by `owner`; its name is the API server's choice.
+pub(crate) fn from_template(template: &Value, generate_name: &str, owner: Value) -> Value {
+    let mut metadata = Map::new();
+    metadata.insert("generateName".into(), generate_name.into());
+    for name in ["labels", "annotations", "finalizers"] {
+        if let Some(value) = template["metadata"].get(name) {
+            metadata.insert(name.into(), value.clone());
+        }
+    }
+    metadata.insert("ownerReferences".into(), json!([owner]));
+    json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    #[test]
+    fn a_pod_takes_all_of_its_template() {
+        let template = json!({
+            "metadata": { "labels": { "a": "b" }, "annotations": { "c": "d" }, "name": "not this" },
+            "spec": { "containers": [], "somethingNew": { "kept": true } },
+        });
+        let pod = from_template(&template, "web-1-", json!({ "uid": "u" }));
+        expect![[r#"{"apiVersion":"v1","kind":"Pod","metadata":{"annotations":{"c":"d"},"generateName":"web-1-","labels":{"a":"b"},"ownerReferences":[{"uid":"u"}]},"spec":{"containers":[],"somethingNew":{"kept":true}}}"#]]
+            .assert_eq(&pod.to_string());
+    }
 }

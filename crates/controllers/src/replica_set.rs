@@ -15,7 +15,8 @@ use reconcile::{Error, Loop, Outcome, Reconciler};
 use serde_json::Value;
 
 use self::plan::{plan_replicas, plan_status};
-use crate::owned_pods::{Failure, OwnedPods, owners_of_pod, pod_from_template};
+use crate::owned_pods::{Failure, OwnedPods};
+use crate::ownership;
 use crate::pod;
 
 /// How many ReplicaSets are worked on at once.
@@ -33,7 +34,7 @@ pub(crate) fn controller(caches: &Caches) -> Loop {
     let all_pods = pods.cache().clone();
     Loop::new("replicaset", Arc::new(Controller { sets: sets.clone(), pods }), WORKERS)
         .watch_own(&sets)
-        .watch(&all_pods, move |change| owners_of_pod(&sets, change))
+        .watch(&all_pods, move |change| ownership::owners_of(&sets, change))
 }
 
 impl Reconciler for Controller {
@@ -70,7 +71,11 @@ impl Controller {
             &self.related(set, &active),
         );
         if plan.create > 0 {
-            let pod = pod_from_template(&set["spec"]["template"], &key.name, self.pods.reference(set));
+            let pod = pod::from_template(
+                &set["spec"]["template"],
+                &format!("{}-", key.name),
+                self.pods.reference(set),
+            );
             return self.pods.create(key, set, &vec![&pod; plan.create]).await;
         }
         self.pods.delete(key, set, &plan.delete).await
@@ -81,11 +86,7 @@ impl Controller {
         let Some(owner) = owner::controller_uid(set) else { return active.to_vec() };
         let sets = self.sets.list_in(&Key::of(set).namespace).into_iter();
         let siblings = sets.filter(|sibling| owner::controller_uid(sibling) == Some(owner));
-        siblings
-            .flat_map(|sibling| {
-                self.pods.controlled_by(sibling["metadata"]["uid"].as_str().unwrap_or_default())
-            })
-            .collect()
+        siblings.flat_map(|sibling| self.pods.controlled_by(&sibling)).collect()
     }
 
     async fn report(

@@ -20,7 +20,8 @@ use serde_json::Value;
 use self::plan::plan;
 use self::pods::World;
 use self::status::plan_status;
-use crate::owned_pods::{OwnedPods, owners_of_pod};
+use crate::owned_pods::OwnedPods;
+use crate::ownership;
 use crate::pod;
 use crate::replica_set::write_status;
 use crate::revisions::{History, REVISION_HASH, Revisions, plan_forgotten, words};
@@ -43,7 +44,7 @@ pub(crate) fn controller(caches: &Caches) -> Loop {
     let (all_pods, all_revisions) = (pods.cache().clone(), revisions.cache().clone());
     Loop::new("statefulset", Arc::new(Controller { sets: sets.clone(), pods, revisions }), WORKERS)
         .watch_own(&sets)
-        .watch(&all_pods, move |change| owners_of_pod(&sets, change))
+        .watch(&all_pods, move |change| ownership::owners_of(&sets, change))
         .after(&all_revisions)
 }
 

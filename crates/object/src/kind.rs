@@ -8,6 +8,7 @@ mod cluster_role;
 mod cluster_role_binding;
 mod config_map;
 mod controller_revision;
+mod cron_job;
 mod daemon_set;
 mod deployment;
 mod edition;
@@ -24,12 +25,14 @@ mod iam_policy;
 mod iam_role;
 mod ingress;
 mod ingress_class;
+mod job;
 mod layer_version;
 mod lease;
 mod meta;
 mod namespace;
 mod node;
 mod pod;
+mod pod_disruption_budget;
 mod pod_spec;
 mod priority_class;
 mod rbac;
@@ -123,6 +126,10 @@ pub struct Kind {
     pub(crate) prepare: Prepare,
     pub(crate) default: Default,
     pub(crate) validate: Validate,
+    /// The rules of its status, when that is written.
+    pub(crate) validate_status: Validate,
+    /// A deletion that does not say what becomes of dependents leaves them, without this owner.
+    pub orphans: bool,
 }
 
 impl std::fmt::Debug for Kind {
@@ -166,6 +173,8 @@ const PLAIN: Kind = Kind {
     prepare: |_, _| {},
     default: |_| {},
     validate: |_, _, _| {},
+    validate_status: |_, _, _| {},
+    orphans: false,
 };
 
 /// What dory's own kinds are.
@@ -198,10 +207,13 @@ static KINDS: &[&Kind] = &[
     &replica_set::KIND,
     &stateful_set::KIND,
     &horizontal_pod_autoscaler::KIND,
+    &cron_job::KIND,
+    &job::KIND,
     &lease::KIND,
     &endpoint_slice::KIND,
     &ingress_class::KIND,
     &ingress::KIND,
+    &pod_disruption_budget::KIND,
     &cluster_role_binding::KIND,
     &cluster_role::KIND,
     &role_binding::KIND,

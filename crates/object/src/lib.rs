@@ -14,6 +14,8 @@
 #![deny(missing_docs)]
 
 pub mod apply;
+pub mod cron;
+pub mod indexes;
 mod json;
 pub mod kind;
 pub mod name;

@@ -72,6 +72,11 @@ pub(crate) const fn integer(name: &'static str) -> Column {
     column(name, "integer", "", 0)
 }
 
+/// A column of truths.
+pub(crate) const fn boolean(name: &'static str) -> Column {
+    column(name, "boolean", "", 0)
+}
+
 /// A column of `-o wide`.
 pub(crate) const fn wide(name: &'static str) -> Column {
     column(name, "string", "", 1)

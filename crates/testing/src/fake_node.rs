@@ -1,5 +1,6 @@
 //! A node without containers: pods that are bound to it run and are ready at once, and end when they are
-//! deleted. The annotation `testing/unready` keeps a pod from becoming ready.
+//! deleted. The annotation `testing/unready` keeps a pod from becoming ready; one with `testing/phase` gets into that
+//! phase at once.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -53,12 +54,14 @@ fn condition(kind: &str, holds: bool, reason: &str) -> Value {
 }
 
 fn status(pod: &Value, number: u32) -> Value {
-    let ready = pod["metadata"]["annotations"]["testing/unready"].is_null();
+    let annotations = &pod["metadata"]["annotations"];
+    let phase = annotations["testing/phase"].as_str().unwrap_or("Running");
+    let ready = annotations["testing/unready"].is_null() && phase == "Running";
     let address = format!("10.42.{}.{}", number / 250, number % 250 + 1);
     let conditions = [
         condition("PodScheduled", true, ""),
         condition("Ready", ready, ""),
         condition("ContainersReady", ready, ""),
     ];
-    json!({ "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }], "conditions": conditions })
+    json!({ "phase": phase, "podIP": address, "podIPs": [{ "ip": address }], "conditions": conditions })
 }

@@ -42,8 +42,10 @@ const VISIBLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("autoscaling", &["horizontalpodautoscalers", "horizontalpodautoscalers/status"]),
+    ("batch", &["cronjobs", "cronjobs/status", "jobs", "jobs/status"]),
     ("discovery.k8s.io", &["endpointslices"]),
     ("networking.k8s.io", &["ingresses", "ingresses/status"]),
+    ("policy", &["poddisruptionbudgets", "poddisruptionbudgets/status"]),
     (
         "dory.dev",
         &[
@@ -87,7 +89,9 @@ const EDITABLE: &[(&str, &[&str])] = &[
         ],
     ),
     ("autoscaling", &["horizontalpodautoscalers"]),
+    ("batch", &["cronjobs", "jobs"]),
     ("networking.k8s.io", &["ingresses"]),
+    ("policy", &["poddisruptionbudgets"]),
     (
         "dory.dev",
         &["eventsourcemappings", "functionaliases", "functions", "functionversions", "layerversions"],

@@ -39,8 +39,7 @@ struct Options {
 
 impl Options {
     /// From the body, else from the query.
-    fn read(call: &Call, body: &Bytes) -> Result<Options, Status> {
-        let body = decode::plain(call, body)?;
+    fn read(call: &Call, body: &Value) -> Result<Options, Status> {
         let mut policy = body["propagationPolicy"].as_str().unwrap_or_default().to_owned();
         if policy.is_empty() {
             policy = call.query.get("propagationPolicy").to_owned();
@@ -73,8 +72,7 @@ impl Options {
 
 /// Answers a DELETE of one object.
 pub(crate) async fn delete(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Reply {
-    let options = Options::read(call, body)?;
-    let revised = remove(api, call, target, &options).await?;
+    let revised = delete_as(api, call, target, &decode::plain(call, body)?).await?;
     // Upstream answers with the pod itself, also when it is gone.
     if !revised.removed || target.kind.kind == "Pod" {
         return shape::object(call, target.kind, StatusCode::OK, revised.bytes);
@@ -85,9 +83,19 @@ pub(crate) async fn delete(api: &Api, call: &Call, target: &Target, body: &Bytes
     shape::value(call, StatusCode::OK, &done)
 }
 
+/// Deletes one object as a DeleteOptions says, wherever that came from.
+pub(crate) async fn delete_as(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    options: &Value,
+) -> Result<Revised, Status> {
+    remove(api, call, target, &Options::read(call, options)?).await
+}
+
 /// Answers a DELETE of all objects that match; gives the list of them.
 pub(crate) async fn collection(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Reply {
-    let options = Options::read(call, body)?;
+    let options = Options::read(call, &decode::plain(call, body)?)?;
     let selector = call.selector(target.kind)?;
     let limit = call.query.number("limit")?.unwrap_or(0) as usize;
     let (items, meta) = list::select(api, call, target, &selector, limit).await?;
@@ -134,7 +142,7 @@ fn protect(target: &Target) -> Result<(), Status> {
 
 fn plan(kind: &Kind, current: &Value, options: &Options, now: time::Timestamp) -> Next {
     let mut new = current.clone();
-    set_finalizers(&mut new, &options.policy);
+    set_finalizers(&mut new, policy(kind, current, options));
     let grace = grace_seconds(current, options);
     let deleting = current["metadata"]["deletionTimestamp"].is_string();
     if grace == 0 && is_free(&new) {
@@ -164,6 +172,13 @@ fn grace_seconds(current: &Value, options: &Options) -> i64 {
     }
     let own = current["spec"]["terminationGracePeriodSeconds"].as_i64();
     options.grace_seconds.or(own).unwrap_or(POD_GRACE_SECONDS).max(0)
+}
+
+/// What becomes of dependents: what is asked for, else what an earlier deletion left, else the kind's own way.
+fn policy<'a>(kind: &Kind, current: &Value, options: &'a Options) -> &'a str {
+    let said = |own: &Value| *own == FOREGROUND || *own == ORPHAN;
+    let before = current["metadata"]["finalizers"].as_array().is_some_and(|list| list.iter().any(said));
+    if options.policy.is_empty() && kind.orphans && !before { "Orphan" } else { &options.policy }
 }
 
 fn set_finalizers(new: &mut Value, policy: &str) {

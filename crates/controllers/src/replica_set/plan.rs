@@ -1,6 +1,5 @@
 //! What a ReplicaSet needs: pure decisions over its pods.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,30 +37,12 @@ pub(super) fn plan_replicas(desired: usize, active: &[Arc<Value>], related: &[Ar
     Plan { create: 0, delete: ranked.into_iter().take(surplus).cloned().collect() }
 }
 
-/// The order of deletion, first to go first: unassigned, pending, not ready, cheap to delete, on a full
-/// node, ready for a short time, restarted often, young (the order of upstream's controller).
+/// The order of deletion, first to go first: among equals the cheap, then those on a full node.
 fn rank(pod: &Value, neighbours: &BTreeMap<&str, usize>) -> impl Ord {
-    let node = pod::node(pod);
-    let phase = match pod["status"]["phase"].as_str() {
-        Some("Running") => 2,
-        Some("Unknown") => 1,
-        _ => 0,
-    };
     let cost = pod["metadata"]["annotations"]["controller.kubernetes.io/pod-deletion-cost"].as_str();
     let cost: i32 = cost.and_then(|text| text.parse().ok()).unwrap_or_default();
-    let crowd = neighbours.get(node.unwrap_or_default()).copied().unwrap_or_default();
-    let statuses = pod["status"]["containerStatuses"].as_array();
-    let restarts = statuses.into_iter().flatten().filter_map(|status| status["restartCount"].as_u64()).max();
-    (
-        node.is_some(),
-        phase,
-        pod::is_ready(pod),
-        cost,
-        Reverse(crowd),
-        Reverse(pod::ready_since(pod)),
-        Reverse(restarts.unwrap_or_default()),
-        Reverse(pod::created(pod)),
-    )
+    let crowd = neighbours.get(pod::node(pod).unwrap_or_default()).copied().unwrap_or_default();
+    pod::usefulness(pod, cost, crowd)
 }
 
 /// The status a ReplicaSet should have, and when to look again because a ready pod becomes available.

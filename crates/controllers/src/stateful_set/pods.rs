@@ -5,7 +5,6 @@ use std::sync::Arc;
 use object::time::Timestamp;
 use serde_json::Value;
 
-use crate::owned_pods::pod_from_template;
 use crate::pod::{self, Availability};
 use crate::revisions::{self, History, REVISION_HASH};
 
@@ -129,7 +128,7 @@ impl<'a> World<'a> {
     pub(super) fn new_pod(&self, ordinal: usize, reference: Value) -> Value {
         let (set, revision) = (self.set, self.revision_for(ordinal));
         let name = pod_name(set, ordinal);
-        let mut pod = pod_from_template(&revisions::template(revision), &name, reference);
+        let mut pod = pod::from_template(&revisions::template(revision), &format!("{name}-"), reference);
         if let Some(metadata) = pod["metadata"].as_object_mut() {
             metadata.remove("generateName");
         }

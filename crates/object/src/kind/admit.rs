@@ -104,9 +104,8 @@ impl Kind {
         let mut errors = Errors::default();
         meta::validate(self, new, &mut errors);
         meta::validate_update(new, old, &mut errors);
-        if subresource != Some("status") {
-            (self.validate)(new, Some(old), &mut errors);
-        }
+        let validate = if subresource == Some("status") { self.validate_status } else { self.validate };
+        validate(new, Some(old), &mut errors);
         self.verdict(new, errors)
     }
 

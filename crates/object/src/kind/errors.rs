@@ -33,6 +33,11 @@ impl Errors {
         self.add("FieldValueInvalid", at, with_detail(&format!("Invalid value: {shown}"), detail));
     }
 
+    /// For a whole of several fields, which is not shown.
+    pub(crate) fn invalid_whole(&mut self, at: &Path<'_>, detail: &str) {
+        self.add("FieldValueInvalid", at, with_detail("Invalid value", detail));
+    }
+
     pub(crate) fn unsupported(&mut self, at: &Path<'_>, value: &str, supported: &[&str]) {
         let list: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
         let message = format!("Unsupported value: {value:?}: supported values: {}", list.join(", "));

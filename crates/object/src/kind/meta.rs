@@ -38,6 +38,7 @@ pub(super) fn prepare_create(kind: &Kind, object: &mut Value, ctx: &Context<'_>)
     meta["uid"] = ctx.uid.to_string().into();
     meta["creationTimestamp"] = time::seconds(ctx.now).into();
     put(meta, "resourceVersion", None);
+    drop_empty(meta);
     Ok(())
 }
 
@@ -91,7 +92,17 @@ pub(super) fn prepare_update(
     for field in SERVER_FIELDS {
         put(meta, field, old_meta.get(field).cloned());
     }
+    drop_empty(meta);
     Ok(())
+}
+
+/// A list of which nothing is left, as after a patch, is not shown.
+fn drop_empty(meta: &mut Value) {
+    for list in ["finalizers", "ownerReferences"] {
+        if is_empty(&meta[list]) {
+            put(meta, list, None);
+        }
+    }
 }
 
 pub(super) fn validate(kind: &Kind, object: &Value, errors: &mut Errors) {

@@ -2,6 +2,9 @@
 
 mod anything;
 mod autoscaling;
+mod budgets;
+mod cron_jobs;
+mod jobs;
 mod network;
 mod others;
 mod sets;
