@@ -18,7 +18,7 @@ spec:
   template:
     metadata: { labels: { app: web } }
     spec:
-      containers: [{ name: web, image: registry.k8s.io/pause:3.10, resources: { requests: { cpu: 10m } } }]
+      containers: [{ name: web, image: example/pause:3.10, resources: { requests: { cpu: 10m } } }]
 ";
 
 async fn autoscaler(house: &House, name: &str, minimum: i64, maximum: i64) -> Result<()> {

@@ -14,7 +14,7 @@ fn every_second() -> Value {
         "spec": { "schedule": "@every 1s", "jobTemplate": { "spec": { "template": {
             "metadata": { "annotations": { "testing/phase": "Succeeded" } },
             "spec": { "restartPolicy": "Never",
-                "containers": [{ "name": "main", "image": "registry.k8s.io/pause:3.10" }] },
+                "containers": [{ "name": "main", "image": "example/pause:3.10" }] },
         } } } },
     })
 }

@@ -17,7 +17,7 @@ spec:
   template:
     metadata: { labels: { app: agent } }
     spec:
-      containers: [{ name: agent, image: registry.k8s.io/pause:3.10 }]
+      containers: [{ name: agent, image: example/pause:3.10 }]
 ";
 
 fn is_complete(set: &Value) -> bool {
@@ -45,7 +45,7 @@ async fn a_pod_on_the_node_and_another_when_the_template_changes() -> Result<()>
             pods.len() == 1 && pods[0]["spec"]["containers"][0]["image"] == wanted
         }
     };
-    for tag in ["registry.k8s.io/pause:3.9", "registry.k8s.io/pause:3.8", "registry.k8s.io/pause:3.9"] {
+    for tag in ["example/pause:3.9", "example/pause:3.8", "example/pause:3.9"] {
         image(&house, tag).await?;
         house.wait_all::<Pod>("the new pod", is_of(tag)).await?;
         house.wait::<DaemonSet>("agent", "the update", is_complete).await?;

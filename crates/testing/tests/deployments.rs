@@ -23,7 +23,7 @@ spec:
   template:
     metadata: { labels: { app: web } }
     spec:
-      containers: [{ name: web, image: registry.k8s.io/pause:3.10 }]
+      containers: [{ name: web, image: example/pause:3.10 }]
 ";
 
 fn is_complete(deployment: &Value) -> bool {
@@ -40,7 +40,7 @@ async fn three_of_three_and_a_rolling_update() -> Result<()> {
     house.create::<Deployment>(WEB).await?;
     house.wait::<Deployment>("web", "3 of 3", is_complete).await?;
     println!("apply to 3 of 3: {:?}", start.elapsed());
-    let image = json!([{ "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "registry.k8s.io/pause:3.9" }]);
+    let image = json!([{ "op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "example/pause:3.9" }]);
     let start = std::time::Instant::now();
     house.of::<Deployment>().patch(&house.key("web"), Patch::Json(image)).await?;
     let updated = |deployment: &Value| {
@@ -78,7 +78,7 @@ async fn recreate_never_mixes_templates() -> Result<()> {
     let pods = house.caches.of::<Pod>();
     pods.synced().await;
     let mut changes = pods.subscribe();
-    patch(&house, image("registry.k8s.io/pause:3.9")).await?;
+    patch(&house, image("example/pause:3.9")).await?;
     let updated = |web: &Value| web["metadata"]["annotations"][REVISION] == "2" && is_complete(web);
     house.wait::<Deployment>("web", "the update", updated).await?;
     // Every state of the cache that was seen on the way had pods of one template only.
@@ -99,7 +99,7 @@ async fn paused_resumed_undone_and_forgotten() -> Result<()> {
     house.create::<Deployment>(WEB).await?;
     house.wait::<Deployment>("web", "3 of 3", is_complete).await?;
     patch(&house, json!({ "paused": true, "revisionHistoryLimit": 1 })).await?;
-    patch(&house, image("registry.k8s.io/pause:3.9")).await?;
+    patch(&house, image("example/pause:3.9")).await?;
     patch(&house, json!({ "replicas": 4 })).await?;
     let paused = |web: &Value| {
         web["status"]["availableReplicas"] == 4
@@ -114,7 +114,7 @@ async fn paused_resumed_undone_and_forgotten() -> Result<()> {
     };
     house.wait::<Deployment>("web", "the update", at("2")).await?;
     // `kubectl rollout undo` puts the old template back.
-    patch(&house, image("registry.k8s.io/pause:3.10")).await?;
+    patch(&house, image("example/pause:3.10")).await?;
     house.wait::<Deployment>("web", "the way back", at("3")).await?;
     let sets = house.wait_all::<ReplicaSet>("the old set again", |sets| sets.len() == 2).await?;
     let histories: Vec<&Value> = sets
@@ -122,7 +122,7 @@ async fn paused_resumed_undone_and_forgotten() -> Result<()> {
         .map(|set| &set["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"])
         .collect();
     assert!(histories.contains(&&json!("1")), "{histories:?}");
-    patch(&house, image("registry.k8s.io/pause:3.8")).await?;
+    patch(&house, image("example/pause:3.8")).await?;
     house.wait::<Deployment>("web", "another update", at("4")).await?;
     house.wait_all::<ReplicaSet>("the history to be cut", |sets| sets.len() == 2).await?;
     house.close().await
@@ -174,7 +174,7 @@ async fn a_lost_pod_is_replaced_and_a_stranger_adopted() -> Result<()> {
     // A pod that looks like one of them is taken over, and then there is one too many.
     let mut stranger = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "stranger" } });
     stranger["metadata"]["labels"] = pods[0]["metadata"]["labels"].clone();
-    stranger["spec"] = json!({ "containers": [{ "name": "web", "image": "registry.k8s.io/pause:3.10" }] });
+    stranger["spec"] = json!({ "containers": [{ "name": "web", "image": "example/pause:3.10" }] });
     house.of::<Pod>().create(&house.namespace, &stranger).await?;
     let taken = |pods: &[Arc<Value>]| {
         pods.len() == 3 && pods.iter().all(|pod| client::owner::controller(pod).is_some())

@@ -17,7 +17,7 @@ spec:
   template:
     metadata: { labels: { app: web } }
     spec:
-      containers: [{ name: web, image: registry.k8s.io/pause:3.10 }]
+      containers: [{ name: web, image: example/pause:3.10 }]
 ";
 
 async fn ready(house: &House) -> Result<()> {

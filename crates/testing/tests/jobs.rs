@@ -18,7 +18,7 @@ fn job(phase: &str, spec: Value) -> Value {
         "spec": { "template": {
             "metadata": { "annotations": { "testing/phase": phase } },
             "spec": { "restartPolicy": "Never",
-                "containers": [{ "name": "main", "image": "registry.k8s.io/pause:3.10" }] },
+                "containers": [{ "name": "main", "image": "example/pause:3.10" }] },
         } },
     });
     spec.as_object().into_iter().flatten().for_each(|(field, value)| job["spec"][field] = value.clone());

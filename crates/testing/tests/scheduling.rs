@@ -10,7 +10,7 @@ use testing::house::house;
 fn pod(name: &str, memory: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": { "name": name },
-        "spec": { "containers": [{ "name": "main", "image": "registry.k8s.io/pause:3.10",
+        "spec": { "containers": [{ "name": "main", "image": "example/pause:3.10",
             "resources": { "requests": { "memory": memory } } }] },
     })
 }

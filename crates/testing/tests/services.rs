@@ -23,7 +23,7 @@ spec:
     spec:
       containers:
       - name: web
-        image: registry.k8s.io/pause:3.10
+        image: example/pause:3.10
         ports: [{ name: http, containerPort: 8080 }]
 ";
 
@@ -80,7 +80,7 @@ async fn a_pod_that_is_not_ready_gets_no_traffic() -> Result<()> {
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod",
         "metadata": { "name": "lame", "labels": { "app": "web" }, "annotations": { "testing/unready": "" } },
-        "spec": { "containers": [{ "name": "web", "image": "registry.k8s.io/pause:3.10",
+        "spec": { "containers": [{ "name": "web", "image": "example/pause:3.10",
             "ports": [{ "name": "http", "containerPort": 8080 }] }] },
     });
     if house.remote {

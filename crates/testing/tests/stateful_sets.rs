@@ -20,7 +20,7 @@ spec:
   template:
     metadata: { labels: { app: web } }
     spec:
-      containers: [{ name: web, image: registry.k8s.io/pause:3.10 }]
+      containers: [{ name: web, image: example/pause:3.10 }]
 ";
 
 fn is_complete(set: &Value) -> bool {
@@ -71,8 +71,7 @@ async fn a_partition_keeps_the_old_revision() -> Result<()> {
     house.create::<StatefulSet>(WEB).await?;
     house.wait::<StatefulSet>("web", "three of three", is_complete).await?;
     let rolling = json!({ "rollingUpdate": { "partition": 2 } });
-    patch(&house, json!({ "template": template("registry.k8s.io/pause:3.9"), "updateStrategy": rolling }))
-        .await?;
+    patch(&house, json!({ "template": template("example/pause:3.9"), "updateStrategy": rolling })).await?;
     let images = |pods: &[Arc<Value>]| -> Vec<String> {
         let tag = |pod: &Arc<Value>| pod["spec"]["containers"][0]["image"].to_string();
         pods.iter()
