@@ -43,6 +43,8 @@ function connect() {
   fresh.on("error", (error) => (fresh.readable ? setImmediate(lost, error) : lost(error)));
   fresh.on("close", () => lost());
   socket = fresh;
+  received = Buffer.alloc(0);
+  unheeded = 0;
 }
 
 function readAnswer() {
