@@ -31,6 +31,8 @@ exports.never = async () => { await new Promise(() => {}); };
 exports.late = async () => { setTimeout(() => { throw new Error('late'); }, 20); await new Promise((r) => setTimeout(r, 2000)); };
 exports.rejects = async () => { Promise.reject(new Error('rejected')); await new Promise((r) => setTimeout(r, 2000)); };
 exports.exits = async () => process.exit(3);
+let calls = 0;
+exports.after = async () => { setTimeout(() => { throw new Error('after its answer'); }, 5); return ++calls; };
 exports.large = async () => 'x'.repeat(6 * 1024 * 1024 + 200);
 """
 
@@ -130,6 +132,13 @@ def test_node_handlers_fail_as_on_lambda(node, handler, kind, message):
     error, value, log = node(handler)
     assert error == "Unhandled" and value["errorType"] == kind and message in value["errorMessage"]
     assert "\nREPORT RequestId: " in log
+
+
+def test_a_node_that_throws_after_its_answer_ends_at_once(platform, node):
+    assert node("index.after")[:2] == (None, 1)
+    # The event may still meet the one that is ending, and is then told so; one that hung would keep it for its ten seconds.
+    answer, value = invoke(platform.boto3("lambda"), "node-runtime", None)
+    assert ("FunctionError" not in answer and value == 1) or value["errorType"] in ("Error", "Runtime.ExitError")
 
 
 def test_python_handlers_get_event_and_context(python):
