@@ -10,6 +10,9 @@ from test_lambda import invoke, python_runtime, zipped
 
 ROLE = "arn:aws:iam::000000000000:role/any"
 
+# Prints which descriptors a shell has, and what it knows of the pipes to the Runtime API.
+LOOK = 'for f in 0 1 2 3 4 5 6 7 8 9; do [ -e /proc/$$/fd/$f ] && printf "$f "; done; echo "$_DORY_RUNTIME_API_FDS"'
+
 NODE = """
 exports.context = async (event, context) => {
   console.log('said', { a: 1 });
@@ -33,6 +36,7 @@ exports.rejects = async () => { Promise.reject(new Error('rejected')); await new
 exports.exits = async () => process.exit(3);
 let calls = 0;
 exports.after = async () => { setTimeout(() => { throw new Error('after its answer'); }, 5); return ++calls; };
+exports.child = async () => require('child_process').execFileSync('/bin/sh', ['-c', process.env.LOOK]).toString();
 exports.large = async () => 'x'.repeat(6 * 1024 * 1024 + 200);
 """
 
@@ -52,6 +56,9 @@ def exits_well(event, context):
     exit(0)
 def no_json(event, context):
     return object()
+def child(event, context):
+    import subprocess
+    return subprocess.run(['/bin/sh', '-c', os.environ['LOOK']], close_fds=False, capture_output=True, text=True).stdout
 def inside(event, context):
     def write(path):
         try:
@@ -83,7 +90,7 @@ def deployed(platform, name, runtime, code):
     """Calls a function of this name with another handler each time; gives the answer, the value and the log."""
     client = platform.boto3("lambda")
     client.create_function(FunctionName=name, Runtime=runtime, Role=ROLE, Handler="index.first", Code={"ZipFile": code},
-                           Timeout=10, Environment={"Variables": {"FOO": "bar"}})
+                           Timeout=10, Environment={"Variables": {"FOO": "bar", "LOOK": LOOK}})
 
     def call(handler, event=None, **more):
         client.update_function_configuration(FunctionName=name, Handler=handler)
@@ -164,6 +171,12 @@ def test_python_handlers_fail_as_on_lambda(python, handler, kind, message):
     error, value, log = python(handler)
     assert error == "Unhandled" and value["errorType"] == kind and message in value["errorMessage"]
     assert "\nREPORT RequestId: " in log
+
+
+def test_what_a_function_starts_does_not_see_the_runtime_api(node, python):
+    for call, handler in ((node, "index.child"), (python, "main.child")):
+        error, value, _ = call(handler)
+        assert (error, value) == (None, "0 1 2 \n"), handler
 
 
 def test_an_instance_is_a_world_of_its_own(python):

@@ -59,6 +59,12 @@ pub struct Order {
     pub process: Process,
 }
 
+/// The number of the first descriptor that a process is handed beside its three streams.
+pub const HANDED_FIRST: i32 = 3;
+
+/// How many it may be handed.
+pub const HANDED_MAX: usize = 2;
+
 /// A process in a container.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Process {
@@ -84,4 +90,6 @@ pub struct Process {
     pub batch: bool,
     /// A terminal as standard input and output; its near end comes back to the caller.
     pub tty: bool,
+    /// How many descriptors it is handed beside the three streams, from [`HANDED_FIRST`] on; they come with the order.
+    pub handed: usize,
 }

@@ -1,6 +1,6 @@
 //! The last steps of a process before it becomes what was ordered: standard streams, limits, ids, capabilities, the
 //! system call filter, and `execve`. Runs inside the container's namespaces and root.
-use crate::bundle::Process;
+use crate::bundle::{HANDED_FIRST, Process};
 use crate::fork;
 use crate::process::{StartError, StartErrorKind, describe};
 use crate::seccomp::Filter;
@@ -16,10 +16,12 @@ use std::path::Path;
 /// `PATH` when the environment has none, as Docker sets it.
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Becomes the ordered process. `stdio` are its standard input, output and error; `begin` comes right before.
+/// Becomes the ordered process. `stdio` are its standard input, output and error, `handed` are those
+/// from [`HANDED_FIRST`] on; `begin` comes right before.
 pub(crate) fn become_process(
     process: &Process,
     stdio: &[OwnedFd; 3],
+    handed: &[OwnedFd],
     begin: impl FnOnce() -> Result<(), StartError>,
 ) -> Result<Infallible, StartError> {
     let setup = |what| StartError::setup::<io::Error>(what);
@@ -31,6 +33,7 @@ pub(crate) fn become_process(
     }
     own_streams(stdio, &ids);
     streams(stdio, process.tty)?;
+    fork::keep_from(HANDED_FIRST, handed).map_err(setup("the descriptors beside the streams"))?;
     fork::default_signals();
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let in_cwd = enter_directory(&process.cwd);

@@ -147,6 +147,21 @@ pub(crate) fn close_on_exec_from(first: u32) {
     unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
 }
 
+/// Has these descriptors stay open across `execve`, under the numbers from `first` on. What had those is closed.
+pub(crate) fn keep_from(first: i32, fds: &[OwnedFd]) -> io::Result<()> {
+    // First out of the way of each other.
+    let free = first + fds.len() as i32;
+    let moved: Vec<OwnedFd> =
+        fds.iter().map(|fd| rustix::io::fcntl_dupfd_cloexec(fd, free)).collect::<Result<_, _>>()?;
+    for (number, fd) in (first..).zip(moved) {
+        // SAFETY: only called in a forked child whose owner of `number`, if it has one, is not used again.
+        if unsafe { libc::dup2(fd.as_raw_fd(), number) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// Closes every descriptor from `first` up, in a child that is about to do nothing but wait.
 pub(crate) fn close_from(first: u32) {
     // SAFETY: only called in a forked child that uses none of these descriptors, or values owning them, again.

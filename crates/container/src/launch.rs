@@ -1,7 +1,7 @@
 //! Starting processes in containers. A new container begins as an [`Embryo`]: a forked process that already sits in
 //! its namespaces and control group, assembles its root file system and then waits for an [`Order`]. The supervisor
 //! orders at once; the spawner of function instances keeps a few embryos in stock. Only for single-threaded callers.
-use crate::bundle::{Bundle, Order, Process};
+use crate::bundle::{Bundle, HANDED_FIRST, HANDED_MAX, Order, Process};
 use crate::cgroup::Group;
 use crate::confine;
 use crate::fork::{self, Child};
@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How long assembling and starting may take before it is given up; a hung network file system would otherwise hang
 /// the whole pod.
 const START_WAIT: Duration = Duration::from_secs(30);
+
+/// Below this are the descriptors that a process may keep across `execve`.
+const FREE_FROM: i32 = HANDED_FIRST + HANDED_MAX as i32;
 
 /// What an embryo waits for with all else done, and what it says then, last of all.
 const GO: &[u8] = b"go";
@@ -59,6 +62,8 @@ pub struct Running {
 pub struct OrderFds<'a> {
     /// Standard input, output and error; not used with a terminal.
     pub stdio: [BorrowedFd<'a>; 3],
+    /// What the process is handed beside them.
+    pub handed: Vec<BorrowedFd<'a>>,
     /// Network namespace to join.
     pub network: Option<BorrowedFd<'a>>,
     /// User namespace to join.
@@ -137,7 +142,14 @@ impl Embryo {
     fn send(&self, order: &Order, fds: &OrderFds<'_>) -> Result<(), StartError> {
         let body = serde_json::to_vec(order)
             .map_err(|e| StartError::setup("encoding the order")(io::Error::from(e)))?;
-        let fds: Vec<_> = fds.stdio.iter().copied().chain(fds.network).chain(fds.user).collect();
+        let fds: Vec<_> = fds
+            .stdio
+            .iter()
+            .copied()
+            .chain(fds.handed.iter().copied())
+            .chain(fds.network)
+            .chain(fds.user)
+            .collect();
         self.say(&body, &fds)
     }
 
@@ -209,7 +221,11 @@ fn launch(
 /// The child's whole life before `execve`. Never returns into the copied stack of its parent.
 fn live(socket: UnixStream, life: impl FnOnce(UnixStream) -> Result<Infallible, StartError>) -> ! {
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
-    let report = socket.try_clone();
+    // The low numbers are for what the process is handed.
+    let out_of_the_way =
+        |socket: &UnixStream| rustix::io::fcntl_dupfd_cloexec(socket, FREE_FROM).map(UnixStream::from);
+    let report = out_of_the_way(&socket);
+    let socket = out_of_the_way(&socket).unwrap_or(socket);
     let Err(error) = std::panic::catch_unwind(AssertUnwindSafe(|| life(socket))).unwrap_or_else(|_| {
         let message = "preparing the container panicked".to_owned();
         Err(StartError { kind: StartErrorKind::Setup, message })
@@ -239,6 +255,7 @@ fn contain(
     let (order, fds) = await_order(&socket)?;
     let mut fds = fds.into_iter();
     let stdio = take_stdio(&mut fds)?;
+    let handed = take_handed(&order.process, &mut fds)?;
     if order.join_network {
         join_next(&mut fds, libc::CLONE_NEWNET, "the network namespace")?;
     }
@@ -261,7 +278,7 @@ fn contain(
     if order.join_user {
         join_next(&mut fds, libc::CLONE_NEWUSER, "the user namespace")?;
     }
-    confine::become_process(&order.process, &stdio, || begin(&socket))
+    confine::become_process(&order.process, &stdio, &handed, || begin(&socket))
 }
 
 /// Becomes a further process of an existing container.
@@ -276,11 +293,12 @@ fn visit(pidfd: BorrowedFd<'_>, group: &Group, socket: UnixStream) -> Result<Inf
     let (order, fds) = await_order(&socket)?;
     let mut fds = fds.into_iter();
     let stdio = take_stdio(&mut fds)?;
+    let handed = take_handed(&order.process, &mut fds)?;
     let stdio = terminal(&order.process, stdio, &socket, false)?;
     if order.join_user {
         join_next(&mut fds, libc::CLONE_NEWUSER, "the user namespace")?;
     }
-    confine::become_process(&order.process, &stdio, || begin(&socket))
+    confine::become_process(&order.process, &stdio, &handed, || begin(&socket))
 }
 
 fn await_order(socket: &UnixStream) -> Result<(Order, Vec<OwnedFd>), StartError> {
@@ -301,6 +319,13 @@ fn next(fds: &mut impl Iterator<Item = OwnedFd>) -> Result<OwnedFd, StartError> 
 
 fn take_stdio(fds: &mut impl Iterator<Item = OwnedFd>) -> Result<[OwnedFd; 3], StartError> {
     Ok([next(fds)?, next(fds)?, next(fds)?])
+}
+
+fn take_handed(
+    process: &Process,
+    fds: &mut impl Iterator<Item = OwnedFd>,
+) -> Result<Vec<OwnedFd>, StartError> {
+    (0..process.handed.min(HANDED_MAX)).map(|_| next(fds)).collect()
 }
 
 fn join_next(fds: &mut impl Iterator<Item = OwnedFd>, kind: i32, name: &str) -> Result<(), StartError> {

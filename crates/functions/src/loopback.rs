@@ -7,7 +7,7 @@ use crate::functions::Config;
 use futures::future::BoxFuture;
 use instance::{Door, Program, Running, Sandbox, Sandboxes, Spec, StartError};
 use rustix::process::{Pid, Signal, kill_process};
-use sandbox::Exit;
+use sandbox::{Exit, Pipes};
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
@@ -217,6 +217,11 @@ impl Sandbox for Process {
 
     fn take_door(&self) -> Option<TcpListener> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A plain process connects.
+    fn take_pipes(&self) -> Option<Pipes> {
+        None
     }
 
     fn connect(&self, address: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpStream>> {

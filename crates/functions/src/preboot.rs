@@ -59,7 +59,6 @@ impl Kind {
             argv: self.argv.clone(),
             env: self.env.clone(),
             unassigned: true,
-            connected: false,
             held: false,
             layers: None,
             ..like.clone()

@@ -102,8 +102,6 @@ pub(crate) struct Program {
     pub(crate) waiting: Option<Vec<String>>,
     /// The version of the host's interpreter, such as `3.12.1`; empty where the program is no interpreter of the host.
     pub(crate) interpreter: String,
-    /// Whether it takes a connection to the Runtime API as standard input when it finds one there.
-    pub(crate) connected: bool,
     /// Where in the sandbox it finds at once what it looks for when it starts, see [`ahead`].
     pub(crate) ahead: Option<String>,
     /// Directories of the host that it needs beside the standard ones.
@@ -129,7 +127,6 @@ impl Program {
             argv,
             waiting: None,
             interpreter: String::new(),
-            connected: false,
             ahead: None,
             prefixes: Vec::new(),
             execution_env: None,
@@ -224,7 +221,6 @@ impl Runtimes {
         Ok(Program {
             waiting: Some(command(&file("waiting"))),
             interpreter: interpreter.version,
-            connected: python,
             ahead,
             prefixes: interpreter.prefixes,
             execution_env: Some(format!("AWS_Lambda_{runtime}")),

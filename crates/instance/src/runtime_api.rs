@@ -5,6 +5,9 @@ mod connection;
 mod extension;
 mod request;
 mod response;
+mod stream;
+
+pub(crate) use stream::Stream;
 
 use crate::accept::accept;
 use crate::instance::{Instance, Refusal, Work};
@@ -22,6 +25,7 @@ use std::io::Cursor;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 /// Where it listens inside an instance, as on Lambda.
 pub const API_PORT: u16 = 9001;
@@ -80,22 +84,26 @@ fn read_call<'a>(method: &Method, path: &'a str) -> Call<'a> {
     }
 }
 
-/// Serves one instance until the caller drops the future.
-pub(crate) async fn serve(listener: TcpListener, instance: Arc<Instance>) {
-    let serve = |stream| -> BoxFuture<'static, ()> { Box::pin(connection(stream, instance.clone())) };
+/// Serves one instance until the caller drops the future: who connects, and who was handed pipes.
+pub(crate) async fn serve(listener: TcpListener, pipes: Option<Stream>, instance: Arc<Instance>) {
+    let mut beside = JoinSet::new();
+    pipes.map(|pipes| beside.spawn(connection(pipes, instance.clone())));
+    let serve = |stream: TcpStream| -> BoxFuture<'static, ()> {
+        // Answers are small and waited for; a failure to say so only costs time.
+        drop(stream.set_nodelay(true));
+        Box::pin(connection(Stream::Tcp(stream), instance.clone()))
+    };
     accept(listener, "the Runtime API", CONNECTIONS_MAX, serve).await;
 }
 
-async fn connection(stream: TcpStream, instance: Arc<Instance>) {
-    // Answers are small and waited for; a failure to say so only costs time.
-    drop(stream.set_nodelay(true));
+async fn connection(stream: Stream, instance: Arc<Instance>) {
     // An error here is a runtime that went away, which its exit tells too.
     let Ok(Some((begun, stream))) = Connection::new(stream, instance.clone()).serve().await else { return };
     let service = service_fn(move |request| {
         let instance = instance.clone();
         async move { Ok::<_, Infallible>(answer(request, &instance).await.map(Full::new)) }
     });
-    let (rest, writer) = stream.into_split();
+    let (rest, writer) = tokio::io::split(stream);
     let stream = tokio::io::join(Cursor::new(begun).chain(rest), writer);
     let mut http = hyper::server::conn::http1::Builder::new();
     drop(http.max_buf_size(HEAD_BYTES_MAX).serve_connection(TokioIo::new(stream), service).await);

@@ -2,7 +2,9 @@
 //! namespaces. The real one is `sandbox::Host`.
 
 use futures::future::BoxFuture;
-use sandbox::{Exit, Instance, InstanceSpec, Mount, ProgramSpec, Reach, Root, StartErrorKind};
+use sandbox::{
+    Exit, HANDED_FIRST, Instance, InstanceSpec, Mount, Pipes, ProgramSpec, Reach, Root, StartErrorKind,
+};
 use std::io;
 use std::net::{SocketAddrV4, TcpListener};
 use std::os::fd::OwnedFd;
@@ -13,6 +15,10 @@ use tokio::net::TcpStream;
 
 /// Processes and threads in one instance, as on Lambda.
 const PIDS_MAX: u64 = 1024;
+
+/// The environment variable with the numbers of two descriptors that are a connection to the Runtime API: what it says is read
+/// from the first, and what it is told is written to the second.
+pub const PIPES_VARIABLE: &str = "_DORY_RUNTIME_API_FDS";
 
 /// Where functions find their layers.
 const OPT: &str = "/opt";
@@ -29,6 +35,8 @@ pub trait Sandbox: Send + Sync + 'static {
     fn take_listener(&self) -> Option<TcpListener>;
     /// The AWS door's listener, bound inside the sandbox. Can be taken once.
     fn take_door(&self) -> Option<TcpListener>;
+    /// The near ends of the pipes to the Runtime API that its program was handed, where it was. Can be taken once.
+    fn take_pipes(&self) -> Option<Pipes>;
     /// A connection to an address as it is seen from inside, such as a server on the sandbox's loopback.
     fn connect(&self, address: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpStream>>;
     /// The reading end of the process's output. Can be taken once.
@@ -88,7 +96,8 @@ pub struct Spec {
     pub env: Vec<(String, String)>,
     /// Started before it is known for which function: without code and layers, waiting on standard input.
     pub unassigned: bool,
-    /// Its program takes a connection to the Runtime API as standard input, and spares itself making one.
+    /// Its program is handed pipes to the Runtime API, which it may use instead of connecting to it, and is told so by
+    /// [`PIPES_VARIABLE`].
     pub connected: bool,
     /// Started without a program: what runs is what [`Sandbox::run`] starts.
     pub held: bool,
@@ -188,7 +197,7 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
     InstanceSpec {
         id: spec.id,
         argv: spec.argv,
-        env: spec.env,
+        env: environment(spec.env, spec.connected && !spec.held),
         cwd: spec.cwd,
         mounts,
         root,
@@ -204,6 +213,16 @@ fn instance_spec(spec: Spec) -> InstanceSpec {
         connected: spec.connected,
         held: spec.held,
     }
+}
+
+/// With what says where the pipes are, and without what somebody else may have set in its place.
+fn environment(mut env: Vec<(String, String)>, connected: bool) -> Vec<(String, String)> {
+    env.retain(|(name, _)| name != PIPES_VARIABLE);
+    if connected {
+        let value = format!("{HANDED_FIRST},{}", HANDED_FIRST + 1);
+        env.push((PIPES_VARIABLE.to_owned(), value));
+    }
+    env
 }
 
 /// What makes a sandbox one function's.
@@ -233,6 +252,10 @@ impl Sandbox for Instance {
         Instance::take_door(self)
     }
 
+    fn take_pipes(&self) -> Option<Pipes> {
+        Instance::take_pipes(self)
+    }
+
     fn connect(&self, address: SocketAddrV4) -> BoxFuture<'_, io::Result<TcpStream>> {
         Box::pin(Instance::connect(self, address))
     }
@@ -242,7 +265,8 @@ impl Sandbox for Instance {
     }
 
     fn assign<'a>(&'a self, spec: &'a Spec) -> BoxFuture<'a, Result<(), StartError>> {
-        let text: String = spec.env.iter().map(|(name, value)| format!("{name}={value}\0")).collect();
+        let env = environment(spec.env.clone(), spec.connected);
+        let text: String = env.iter().map(|(name, value)| format!("{name}={value}\0")).collect();
         Box::pin(async move {
             let assigned = Instance::assign(self, function_mounts(spec), text.as_bytes()).await;
             assigned.map_err(|error| StartError::Machine(error.to_string()))

@@ -36,22 +36,13 @@ pub(crate) fn enter(namespace: &impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Sockets of another network namespace, for servers outside of it, that listen at `addresses`; and a connection from inside,
-/// without delay, to the one that `connect` names. All blocking. `sockets` are made by [`sockets_in`]: one for each.
-pub fn listen_on(
-    sockets: Vec<OwnedFd>,
-    addresses: &[SocketAddrV4],
-    connect: Option<SocketAddrV4>,
-) -> Result<(Vec<TcpListener>, Option<TcpStream>), Error> {
-    let made = || {
-        let mut sockets = sockets.into_iter();
-        let mut next = || sockets.next().ok_or_else(|| io::Error::other("a socket is missing"));
-        let listeners =
-            addresses.iter().map(|address| listen(next()?, *address)).collect::<io::Result<_>>()?;
-        let connection = connect.map(|address| connect_from(next()?, address)).transpose()?;
-        Ok((listeners, connection))
-    };
-    made().map_err(|source| Error::Kernel { step: format!("listen on {addresses:?} inside"), source })
+/// Sockets of another network namespace, for servers outside of it, that listen at `addresses`. Blocking. `sockets` are made
+/// by [`sockets_in`]: one for each.
+pub fn listen_on(sockets: Vec<OwnedFd>, addresses: &[SocketAddrV4]) -> Result<Vec<TcpListener>, Error> {
+    let mut sockets = sockets.into_iter();
+    let mut next = || sockets.next().ok_or_else(|| io::Error::other("a socket is missing"));
+    let listeners = addresses.iter().map(|address| listen(next()?, *address)).collect::<io::Result<_>>();
+    listeners.map_err(|source| Error::Kernel { step: format!("listen on {addresses:?} inside"), source })
 }
 
 fn listen(socket: OwnedFd, address: SocketAddrV4) -> io::Result<TcpListener> {
@@ -63,14 +54,6 @@ fn listen(socket: OwnedFd, address: SocketAddrV4) -> io::Result<TcpListener> {
     let listener = TcpListener::from(socket);
     listener.set_nonblocking(false)?;
     Ok(listener)
-}
-
-fn connect_from(socket: OwnedFd, address: SocketAddrV4) -> io::Result<TcpStream> {
-    let stream = TcpStream::from(socket);
-    stream.set_nonblocking(false)?;
-    rustix::net::connect(&stream, &address)?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// A connection to an address as seen from inside another network namespace, such as its loopback. Blocking, as

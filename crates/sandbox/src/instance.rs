@@ -28,6 +28,15 @@ pub(crate) struct End {
     memory_peak_bytes: u64,
 }
 
+/// One end of a pipe each way. Blocking mode.
+#[derive(Debug)]
+pub struct Pipes {
+    /// To read from.
+    pub reader: OwnedFd,
+    /// To write to.
+    pub writer: OwnedFd,
+}
+
 /// A running instance. Dropping it kills it.
 pub struct Instance {
     id: String,
@@ -39,6 +48,7 @@ pub struct Instance {
     end: watch::Receiver<Option<End>>,
     listener: Mutex<Option<TcpListener>>,
     door: Mutex<Option<TcpListener>>,
+    pipes: Mutex<Option<Pipes>>,
     logs: Mutex<Option<OwnedFd>>,
     /// Whether it was ended for taking more memory than it may.
     exceeded: Arc<AtomicBool>,
@@ -76,6 +86,11 @@ impl Instance {
     /// The second listener inside, once, likewise.
     pub fn take_door(&self) -> Option<TcpListener> {
         self.door.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The near ends of the pipes that its process was handed, once. `None` when none were asked for.
+    pub fn take_pipes(&self) -> Option<Pipes> {
+        self.pipes.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The reading end of its standard output and error, merged, once.

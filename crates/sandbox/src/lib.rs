@@ -20,6 +20,7 @@ mod shims;
 mod spec;
 mod wire;
 
+pub use container::bundle::HANDED_FIRST;
 pub use container::cgroup::{Limits, Usage};
 pub use container::heap;
 pub use container::image;
@@ -27,7 +28,7 @@ pub use container::mount::{Mount, MountKind, Propagation};
 pub use container::process::{Capabilities, Rlimit, Seccomp, StartError, StartErrorKind, User};
 pub use error::Error;
 pub use host::{Host, Settings};
-pub use instance::{Instance, Program};
+pub use instance::{Instance, Pipes, Program};
 pub use pod::{Attach, Exec, Pod};
 pub use pull::{PullError, Pulls};
 pub use record::{ContainerRecord, ContainerState, Exit};

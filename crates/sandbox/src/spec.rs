@@ -168,7 +168,8 @@ pub struct InstanceSpec {
     pub resolv_conf: String,
     /// Its standard input is a pipe that [`crate::Instance::assign`] writes to: it starts before it is known what for.
     pub unassigned: bool,
-    /// Its standard input is a connection to what listens at `api_port`.
+    /// Its process is handed two descriptors from [`crate::HANDED_FIRST`] on, to read from and to write to: the far ends of
+    /// [`crate::Instance::take_pipes`].
     pub connected: bool,
     /// No command of its own: its first process only holds the namespaces, and what runs is what
     /// [`crate::Instance::run`] starts.

@@ -43,7 +43,8 @@ pub(crate) enum Request {
     KillExec {
         exec: u64,
     },
-    /// With standard output and error, network namespace, and (where it has one) standard input as descriptors.
+    /// With standard output and error, network namespace, and (where it has them) what it is handed and standard input as
+    /// descriptors.
     StartInstance(Box<InstanceOrder>),
     /// Mounts for an instance that runs and waits for them.
     MountInstance {

@@ -1,23 +1,44 @@
 //! A function for `provided.al2023`: asks the Lambda Runtime API (2018-06-01) for an event, answers with a greeting and
 //! how many events this instance has seen, and asks again. An event with `"waitMs"` is answered that much later. One
-//! kept-alive connection, no dependencies; an answer and the wish for the next event are sent together.
+//! kept-alive connection, or the pipes that dory hands to a function; no dependencies; an answer and the wish for the next
+//! event are sent together.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Error, Read, Result, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::FromRawFd;
 use std::time::Duration;
 
 const BASE: &str = "/2018-06-01/runtime/invocation";
 
 fn main() -> Result<()> {
     let api = std::env::var("AWS_LAMBDA_RUNTIME_API").map_err(Error::other)?;
-    // An address, always: looking up names would be most of this program.
-    let address: SocketAddr = api.parse().map_err(Error::other)?;
-    let mut connection = BufReader::new(TcpStream::connect(address)?);
-    connection.get_ref().set_nodelay(true)?;
+    match given() {
+        Some((reader, writer)) => serve(BufReader::new(reader), writer, &api),
+        None => {
+            // An address, always: looking up names would be most of this program.
+            let address: SocketAddr = api.parse().map_err(Error::other)?;
+            let stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            serve(BufReader::new(stream.try_clone()?), stream, &api)
+        }
+    }
+}
+
+/// The pipes that dory hands to a function, which cost less than a connection; on AWS there are none.
+fn given() -> Option<(File, File)> {
+    let numbers = std::env::var("_DORY_RUNTIME_API_FDS").ok()?;
+    let (reader, writer) = numbers.split_once(',')?;
+    // SAFETY: the platform opened these descriptors for this process, and nothing else here uses them.
+    let open = |number: &str| Some(unsafe { File::from_raw_fd(number.parse().ok()?) });
+    Some((open(reader)?, open(writer)?))
+}
+
+fn serve(mut reader: BufReader<impl Read>, mut writer: impl Write, api: &str) -> Result<()> {
     let next = format!("GET {BASE}/next HTTP/1.1\r\nHost: {api}\r\n\r\n");
-    connection.get_mut().write_all(next.as_bytes())?;
+    writer.write_all(next.as_bytes())?;
     for count in 1u64.. {
-        let (id, event) = receive(&mut connection)?;
+        let (id, event) = receive(&mut reader)?;
         let id = id.ok_or_else(|| Error::other("an event without a request id"))?;
         let answer = handle(&event, count);
         let response = format!(
@@ -25,9 +46,9 @@ fn main() -> Result<()> {
              Content-Length: {}\r\n\r\n{answer}{next}",
             answer.len()
         );
-        connection.get_mut().write_all(response.as_bytes())?;
+        writer.write_all(response.as_bytes())?;
         // That the answer was accepted.
-        receive(&mut connection)?;
+        receive(&mut reader)?;
     }
     Ok(())
 }
@@ -47,12 +68,12 @@ fn wait(event: &[u8]) -> Duration {
 }
 
 /// Reads one of the platform's answers: the request id, if it carries one, and the body.
-fn receive(connection: &mut BufReader<TcpStream>) -> Result<(Option<String>, Vec<u8>)> {
+fn receive(reader: &mut BufReader<impl Read>) -> Result<(Option<String>, Vec<u8>)> {
     let (mut id, mut length) = (None, 0);
     let mut line = String::new();
     loop {
         line.clear();
-        if connection.read_line(&mut line)? == 0 {
+        if reader.read_line(&mut line)? == 0 {
             return Err(Error::other("the Runtime API closed the connection"));
         }
         let Some((name, value)) = line.split_once(':') else {
@@ -69,6 +90,6 @@ fn receive(connection: &mut BufReader<TcpStream>) -> Result<(Option<String>, Vec
         }
     }
     let mut body = vec![0; length];
-    connection.read_exact(&mut body)?;
+    reader.read_exact(&mut body)?;
     Ok((id, body))
 }

@@ -137,8 +137,6 @@ async fn plan(
     let web = settings(revision, &program, layers.as_deref()).map_err(entry)?;
     let argv = argv(revision, &program, task.as_deref(), layers.as_deref(), web.is_some()).map_err(entry)?;
     let mut env = environment(machine, definition, &program, id, stream);
-    // A wrapper, or what it starts, may read its standard input.
-    let connected = program.connected && argv == program.argv;
     let own_start = argv != program.argv || revision.environment.keys().any(|name| is_read_at_start(name));
     let web = web.map(|settings| Web::new(settings, &env));
     // Its bootstrap takes it away again, before anything of the function runs.
@@ -150,7 +148,8 @@ async fn plan(
         argv,
         env,
         unassigned: false,
-        connected,
+        // A server of its own waits to be called; of what runs beside extensions the first process is not the runtime.
+        connected: web.is_none() && external.is_empty(),
         held: !external.is_empty(),
         cwd: program.cwd.clone(),
         image: program.image.as_ref().map(|image| image.layers.clone()),

@@ -19,13 +19,29 @@ const TOGETHER_MAX = 65536; // of an answer that is sent together with the wish 
 
 // ---- The Runtime API: one connection, one call at a time.
 
-let socket; // undefined until the first call, and after the platform has closed it
+let socket; // to write to; undefined until the first call, and after the platform has closed it
+let reader; // the same, or the pipe that answers come through
 let waiting; // the call that has no answer yet
 let unheeded = 0; // answers before that one, which only say that all is well
 let received = Buffer.alloc(0);
+let pipes = env._DORY_RUNTIME_API_FDS?.split(",").map(Number); // handed over; not for what a function starts
+delete env._DORY_RUNTIME_API_FDS;
+
+// What to write to and what to read from.
+function open() {
+  if (pipes === undefined) {
+    const connection = net.connect({ host, port: Number(port), noDelay: true });
+    return [connection, connection];
+  }
+  const [answers, requests] = pipes;
+  pipes = undefined;
+  const writer = new net.Socket({ fd: requests, readable: false, writable: true });
+  writer.unref();
+  return [writer, new net.Socket({ fd: answers, readable: true, writable: false })];
+}
 
 function connect() {
-  const fresh = net.connect({ host, port: Number(port), noDelay: true });
+  const [fresh, answers] = open();
   const lost = (error) => {
     if (socket !== fresh) return;
     socket = undefined;
@@ -34,15 +50,15 @@ function connect() {
     waiting?.reject(error ?? new Error("the Runtime API closed the connection"));
     waiting = undefined;
   };
-  fresh.on("data", (chunk) => {
+  answers.on("data", (chunk) => {
     if (socket !== fresh) return;
     received = received.length ? Buffer.concat([received, chunk]) : chunk;
     readAnswer();
   });
   // An answer may come before all was sent, when what was sent is too much.
-  fresh.on("error", (error) => (fresh.readable ? setImmediate(lost, error) : lost(error)));
-  fresh.on("close", () => lost());
-  socket = fresh;
+  fresh.on("error", (error) => (answers.readable ? setImmediate(lost, error) : lost(error)));
+  answers.on("close", () => lost());
+  [socket, reader] = [fresh, answers];
   received = Buffer.alloc(0);
   unheeded = 0;
 }
@@ -69,17 +85,18 @@ function readAnswer() {
   waiting = undefined;
   if (headers.connection === "close") {
     socket.destroy();
+    reader.destroy();
     socket = undefined;
     received = Buffer.alloc(0);
   }
   answered?.resolve({ status: Number(status.split(" ")[1]), headers, body });
 }
 
-// Waits for the answer to what is being sent. Whether the process lives meanwhile is the socket's to say.
+// Waits for the answer to what is being sent. Whether the process lives meanwhile is the reader's to say.
 function answer() {
   return new Promise((resolve, reject) => {
     waiting = { resolve, reject };
-  }).finally(() => socket?.unref());
+  }).finally(() => reader?.unref());
 }
 
 function head(method, target, headers) {
@@ -91,7 +108,7 @@ function call(method, target, body = "", headers = {}) {
   if (!socket) connect();
   const length = method === "POST" ? { "Content-Length": Buffer.byteLength(body) } : {};
   const answered = answer();
-  socket.ref();
+  reader.ref();
   socket.cork();
   socket.write(head(method, target, { ...headers, ...length }), "latin1");
   if (body) socket.write(body);
@@ -250,7 +267,7 @@ function responseStream(id, highWaterMark) {
     if (begun) return;
     if (!socket) connect();
     begun = answer();
-    socket.unref(); // until the end: a handler that never ends its stream is found out when nothing else is left
+    reader.unref(); // until the end: a handler that never ends its stream is found out when nothing else is left
     begun.catch((error) => stream.destroy(error));
     socket.write(head("POST", `invocation/${id}/response`, {
       "Content-Type": contentType,
@@ -273,7 +290,7 @@ function responseStream(id, highWaterMark) {
   let trailers = ""; // what went wrong follows the body
   const finish = (done) => {
     begin();
-    socket?.ref();
+    reader?.ref();
     socket?.write(`0\r\n${trailers}\r\n`, "latin1");
     begun.then(() => done(), done);
   };

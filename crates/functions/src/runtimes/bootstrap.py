@@ -83,20 +83,21 @@ class Connection:
 
     def __init__(self):
         self.host = setting("AWS_LAMBDA_RUNTIME_API")
-        self.descriptor = self.given()
+        self.reader, self.writer = self.given()
         self.rest = b""
         self.unheeded = 0  # answers that nobody has read yet, because they only say that all is well
 
     @staticmethod
     def given():
-        """The connection that the platform has made: it stands where standard input would. None where it has not."""
-        if posix.fstat(0).st_mode & 0o170000 != 0o140000:
-            return None
-        descriptor = posix.dup(0)
-        null = posix.open("/dev/null", posix.O_RDONLY | posix.O_CLOEXEC)
-        posix.dup2(null, 0)
-        posix.close(null)
-        return descriptor
+        """The pipes that the platform hands over; None where it has not. They are not for what a function starts."""
+        numbers = setting("_DORY_RUNTIME_API_FDS")
+        if numbers is None:
+            return None, None
+        set_setting("_DORY_RUNTIME_API_FDS", None)
+        reader, writer = [int(number) for number in numbers.split(",")]
+        posix.set_inheritable(reader, False)
+        posix.set_inheritable(writer, False)
+        return reader, writer
 
     def connect(self):
         import _socket
@@ -105,7 +106,7 @@ class Connection:
         socket = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM | _socket.SOCK_CLOEXEC)
         socket.connect((host, int(port)))
         socket.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        self.descriptor = socket.detach()
+        self.reader = self.writer = socket.detach()
         self.rest = b""
 
     def call(self, method, target, body=b"", headers=""):
@@ -131,14 +132,14 @@ class Connection:
         return head.encode("latin-1", "replace") + b"\r\n" + body
 
     def write(self, data):
-        if self.descriptor is None:
+        if self.writer is None:
             self.connect()
         try:
-            sent = posix.write(self.descriptor, data)
+            sent = posix.write(self.writer, data)
             if sent < len(data):
                 rest = memoryview(data)
                 while sent < len(data):
-                    sent += posix.write(self.descriptor, rest[sent:])
+                    sent += posix.write(self.writer, rest[sent:])
         except ConnectionError:
             pass  # An answer may stand there already: what was sent was too much.
 
@@ -165,12 +166,17 @@ class Connection:
         else:
             body, self.rest = self.rest[begin:begin + length], self.rest[begin + length:]
         if headers.get("connection") == "close":
-            posix.close(self.descriptor)
-            self.descriptor = None
+            self.close()
         return headers, body
 
+    def close(self):
+        posix.close(self.reader)
+        if self.writer != self.reader:
+            posix.close(self.writer)
+        self.reader = self.writer = None
+
     def more(self, size=65536):
-        data = posix.read(self.descriptor, max(min(size, 1 << 20), 4096))
+        data = posix.read(self.reader, max(min(size, 1 << 20), 4096))
         if not data:
             raise ConnectionError("the Runtime API closed the connection")
         self.rest += data

@@ -6,6 +6,7 @@ use crate::extensions::{Extensions, Identity, Launch};
 use crate::journal::Journal;
 use crate::logging::Logging;
 use crate::owner::Owner;
+use crate::runtime_api::Stream;
 use crate::sandboxes::Sandbox;
 use crate::stages::Stopwatch;
 use crate::telemetry::Telemetry;
@@ -72,6 +73,7 @@ impl Instance {
         let Beginning { sandbox, launch, web, .. } = beginning;
         let listener = sandbox.take_listener().ok_or_else(|| io::Error::other("no listener"))?;
         let listener = listening(listener)?;
+        let pipes = sandbox.take_pipes().map(Stream::piped).transpose()?;
         let inside = sandbox.take_door().map(listening).transpose()?;
         let logging = beginning.logging;
         let telemetry = Arc::new(Telemetry::new(logging.format, launch.is_some()));
@@ -110,7 +112,7 @@ impl Instance {
         }
         let door = inside.map(|inside| door::serve(inside, terms.door, instance.id.as_str().into()));
         let web = web.map(|web| web.serve(instance.clone(), instance.sandbox.clone()));
-        tokio::spawn(instance.clone().live(listener, door, web, terms.keep_alive));
+        tokio::spawn(instance.clone().live((listener, pipes), door, web, terms.keep_alive));
         if let Some(launch) = launch {
             tokio::spawn(launch.run(instance.clone()));
         }

@@ -3,7 +3,7 @@
 
 use super::extended::Settling;
 use super::{Instance, State};
-use crate::runtime_api;
+use crate::runtime_api::{self, Stream};
 use sandbox::Exit;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -57,12 +57,13 @@ impl Instance {
 
     pub(super) async fn live(
         self: Arc<Self>,
-        listener: TcpListener,
+        api: (TcpListener, Option<Stream>),
         door: Option<impl Future<Output = ()> + Send + 'static>,
         web: Option<impl Future<Output = ()> + Send + 'static>,
         keep_alive: Duration,
     ) {
-        let api = tokio::spawn(runtime_api::serve(listener, self.clone()));
+        let (listener, pipes) = api;
+        let api = tokio::spawn(runtime_api::serve(listener, pipes, self.clone()));
         let (door, web) = (door.map(tokio::spawn), web.map(tokio::spawn));
         let instance = self.clone();
         let output = (!self.held).then(|| tokio::spawn(async move { instance.journal.follow().await }));

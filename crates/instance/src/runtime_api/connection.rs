@@ -7,6 +7,7 @@
 //! not twice. In between there is nothing that it could do with that word: it is about to be frozen.
 
 use super::request::{self, Reading, Usual};
+use super::stream::Stream;
 use super::{Call, ERROR_TYPE_UNKNOWN, accepted, event};
 use crate::instance::{Instance, Refusal};
 use bytes::{Buf, Bytes, BytesMut};
@@ -15,7 +16,6 @@ use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 /// Room for one request of a small answer, and the next.
 const BUFFER_BYTES: usize = 4096;
@@ -27,7 +27,7 @@ const BUFFER_BYTES_KEPT: usize = 64 * 1024;
 const COPIED_BYTES_MAX: usize = 16 * 1024;
 
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     instance: Arc<Instance>,
     /// What was read and is not worked off.
     read: BytesMut,
@@ -45,13 +45,13 @@ enum Then {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, instance: Arc<Instance>) -> Connection {
+    pub(super) fn new(stream: Stream, instance: Arc<Instance>) -> Connection {
         let read = BytesMut::with_capacity(BUFFER_BYTES);
         Connection { stream, instance, read, write: BytesMut::new() }
     }
 
     /// Serves it to its end, or up to a request that is left to others: gives what is read of that one, and the connection.
-    pub(super) async fn serve(mut self) -> io::Result<Option<(Bytes, TcpStream)>> {
+    pub(super) async fn serve(mut self) -> io::Result<Option<(Bytes, Stream)>> {
         loop {
             match self.step().await? {
                 Then::Go => {}

@@ -12,8 +12,8 @@ use crate::{Error, sysctl};
 
 /// The interface every pod sees.
 const POD_LINK: &str = "eth0";
-/// What the start of a function instance takes: two that listen, and a connection.
-const SOCKETS: usize = 3;
+/// What the start of a function instance takes: two that listen.
+const SOCKETS: usize = 2;
 /// The loopback interface is the first of every namespace.
 const LOOPBACK: u32 = 1;
 

@@ -1,6 +1,6 @@
 //! From a specification to a running instance: network, listener, log pipe, order.
 use super::memory::Guard;
-use super::{Instance, Spawner, identity};
+use super::{Instance, Pipes, Spawner, identity};
 use crate::host::{Shared, blocking};
 use crate::wire::InstanceOrder;
 use crate::{Error, InstanceSpec, Reach, Root};
@@ -24,6 +24,9 @@ const USER: (&str, u32, u32) = ("sbx_user1051", 993, 990);
 
 /// Processes and threads of an instance unless said otherwise (the Lambda quota).
 const PIDS_DEFAULT: u64 = 1024;
+
+/// What a process is handed: the far ends of its [`Pipes`].
+const HANDED: usize = 2;
 
 /// `/tmp` without a size (the Lambda default, 512 MB).
 const TMP_BYTES_DEFAULT: u64 = 512 << 20;
@@ -72,32 +75,32 @@ impl Instance {
         let began = std::time::Instant::now();
         let (netns, ports) = (lease.netns.clone(), [spec.api_port, spec.door_port]);
         let held = spec.held;
+        let connected = spec.connected && !held;
         let limit_bytes = spec.memory_bytes;
         let host = shared.clone();
         let sockets = shared.settings.network.take_sockets(lease);
         // With sockets at hand nothing here takes long, but for the layers of an image.
         let quick = !sockets.is_empty() && matches!(spec.root, Root::Host { .. });
         let prepare = move || {
-            let (listeners, connection) = listen(&netns, sockets, ports, spec.connected && !held)?;
+            let listeners = listen(&netns, sockets, ports)?;
             let netns = File::open(&netns).map_err(Error::io("opening the network namespace"))?;
-            let pipe = rustix::pipe::pipe_with(PipeFlags::CLOEXEC);
-            let (logs, output) = pipe.map_err(|e| Error::io("making a pipe")(e.into()))?;
-            let input = spec.unassigned.then(|| rustix::pipe::pipe_with(PipeFlags::CLOEXEC)).transpose();
-            let (reader, input) = input.map_err(|e| Error::io("making a pipe")(e.into()))?.unzip();
-            let stdin = reader.or(connection);
-            Ok((order(&host, spec)?, listeners, netns, (logs, output), (stdin, input)))
+            let (logs, output) = pipe()?;
+            let input = spec.unassigned.then(pipe).transpose()?.unzip();
+            let pipes = connected.then(pipes).transpose()?.unzip();
+            Ok((order(&host, spec)?, listeners, netns, (logs, output), input, pipes))
         };
         let prepared = if quick { prepare() } else { blocking(prepare).await };
-        let (order, [listener, door], netns, (logs, output), (stdin, input)) = prepared?;
+        let (order, [listener, door], netns, (logs, output), (stdin, input), (near, far)) = prepared?;
         stages.push(("listeners and pipes", began.elapsed()));
         let began = std::time::Instant::now();
         let id = order.id.clone();
         let template = held.then(|| order.order.process.clone());
         let mut fds = vec![output.as_fd(), netns.as_fd()];
+        fds.extend(far.iter().flat_map(|far| [far.reader.as_fd(), far.writer.as_fd()]));
         fds.extend(stdin.iter().map(AsFd::as_fd));
         let (pid, group, end) = spawner.spawn(order, &fds).await?;
         stages.push(("process", began.elapsed()));
-        let input = Mutex::new(input);
+        let (input, pipes) = (Mutex::new(input), Mutex::new(near));
         let name = group.rsplit('/').next().unwrap_or_default().to_owned();
         let group = shared.instances_group().child(&name);
         let exceeded = Arc::new(AtomicBool::new(false));
@@ -117,6 +120,7 @@ impl Instance {
             end,
             listener,
             door,
+            pipes,
             logs,
             exceeded,
             input,
@@ -128,30 +132,31 @@ impl Instance {
     }
 }
 
+fn pipe() -> Result<(OwnedFd, OwnedFd), Error> {
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| Error::io("making a pipe")(error.into()))
+}
+
+/// A pipe each way: the near ends, and the far ones.
+fn pipes() -> Result<(Pipes, Pipes), Error> {
+    let (down, up) = (pipe()?, pipe()?);
+    Ok((Pipes { reader: up.0, writer: down.1 }, Pipes { reader: down.0, writer: up.1 }))
+}
+
 type Listeners = [Option<TcpListener>; 2];
 
-/// A listener for each port that is asked for, and a connection to the first, from `sockets` or from what one visit of the
-/// namespace brings.
-fn listen(
-    netns: &Path,
-    mut sockets: Vec<OwnedFd>,
-    ports: [Option<u16>; 2],
-    connected: bool,
-) -> Result<(Listeners, Option<OwnedFd>), Error> {
+/// A listener for each port that is asked for, from `sockets` or from what one visit of the namespace brings.
+fn listen(netns: &Path, mut sockets: Vec<OwnedFd>, ports: [Option<u16>; 2]) -> Result<Listeners, Error> {
     let addresses = ports.iter().flatten().map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, *port));
     let addresses: Vec<SocketAddrV4> = addresses.collect();
     if addresses.is_empty() {
-        return Ok(([None, None], None));
+        return Ok([None, None]);
     }
-    let to = ports[0].filter(|_| connected).map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port));
-    let count = addresses.len() + usize::from(to.is_some());
-    if sockets.len() < count {
-        let made = net::sockets_in(netns, count);
+    if sockets.len() < addresses.len() {
+        let made = net::sockets_in(netns, addresses.len());
         sockets = made.map_err(Error::io("making sockets inside"))?;
     }
-    let (listeners, connection) = net::listen_on(sockets, &addresses, to)?;
-    let mut listeners = listeners.into_iter();
-    Ok((ports.map(|port| port.and_then(|_| listeners.next())), connection.map(OwnedFd::from)))
+    let mut listeners = net::listen_on(sockets, &addresses)?.into_iter();
+    Ok(ports.map(|port| port.and_then(|_| listeners.next())))
 }
 
 /// Open files as on Lambda; and no core dumps, which on some hosts go to a program outside.
@@ -210,6 +215,7 @@ fn order(shared: &Shared, spec: InstanceSpec) -> Result<InstanceOrder, Error> {
         // perhaps other functions to wake: it comes after that. Among all others they have their share as before.
         batch: true,
         tty: false,
+        handed: if spec.connected && !spec.held { HANDED } else { 0 },
     };
     let order = Order {
         files,

@@ -82,6 +82,15 @@ struct Instance {
     programs: Vec<Program>,
 }
 
+/// The descriptors that come with an instance's order.
+struct Near {
+    output: OwnedFd,
+    network: OwnedFd,
+    /// What its process gets beside its three streams.
+    handed: Vec<OwnedFd>,
+    input: Option<OwnedFd>,
+}
+
 /// Something that has ended.
 enum Ended {
     Instance(String),
@@ -214,15 +223,17 @@ impl Spawner {
 
     fn start(&mut self, order: InstanceOrder, fds: Vec<OwnedFd>) -> Result<Answer, Fault> {
         let mut fds = fds.into_iter();
-        let (Some(output), Some(network), input) = (fds.next(), fds.next(), fds.next()) else {
+        let (Some(output), Some(network)) = (fds.next(), fds.next()) else {
             return Err(Fault::Other("an instance needs an output and a network".into()));
         };
+        let handed = fds.by_ref().take(order.order.process.handed).collect();
+        let near = Near { output, network, handed, input: fds.next() };
         if self.instances.contains_key(&order.id) {
             return Err(Fault::Exists(order.id));
         }
         let mut tries = 1;
         let instance = loop {
-            match self.try_start(&order, &output, &network, input.as_ref()) {
+            match self.try_start(&order, &near) {
                 Err(error) if error.kind == StartErrorKind::Lost && tries < TRIES => tries += 1,
                 outcome => break outcome?,
             }
@@ -233,22 +244,18 @@ impl Spawner {
         Ok(answer)
     }
 
-    fn try_start(
-        &mut self,
-        order: &InstanceOrder,
-        output: &OwnedFd,
-        network: &OwnedFd,
-        input: Option<&OwnedFd>,
-    ) -> Result<Instance, StartError> {
+    fn try_start(&mut self, order: &InstanceOrder, near: &Near) -> Result<Instance, StartError> {
         let prepared = match (&order.layers, &order.dir) {
             (Some(lower), _) => self.stock.take_image(lower.clone(), self.parked > 0)?,
             (None, Some(dir)) => self.stock.make(RootFs::Dir(dir.clone()))?,
             (None, None) => self.stock.take()?,
         };
         let Prepared { embryo, group, users, slot } = prepared;
+        let output = near.output.as_fd();
         let fds = OrderFds {
-            stdio: [input.unwrap_or(&self.null).as_fd(), output.as_fd(), output.as_fd()],
-            network: Some(network.as_fd()),
+            stdio: [near.input.as_ref().unwrap_or(&self.null).as_fd(), output, output],
+            handed: near.handed.iter().map(AsFd::as_fd).collect(),
+            network: Some(near.network.as_fd()),
             user: Some(users.as_fd()),
         };
         let limit = || group.limit(&order.limits).map_err(StartError::limits);

@@ -111,6 +111,17 @@ static int echo_input(void) {
   return 0;
 }
 
+/* Sends back what comes in at one of the descriptors that it was handed through the other, and says which are open. */
+static int handed(void) {
+  char text[4096];
+  ssize_t count = read(3, text, sizeof text);
+  if (count < 0 || write(4, text, count) != count) return told("handed", -1);
+  for (int fd = 0; fd < 64; fd++)
+    if (fcntl(fd, F_GETFD) >= 0) printf("%d ", fd);
+  puts("");
+  return 0;
+}
+
 int main(int argc, char **argv) {
   const char *word = argc > 1 ? argv[1] : "say", *first = argc > 2 ? argv[2] : "";
   const char *second = argc > 3 ? argv[3] : "";
@@ -129,6 +140,7 @@ int main(int argc, char **argv) {
   if (!strcmp(word, "terminal")) return terminal();
   if (!strcmp(word, "echo")) return echo_input();
   if (!strcmp(word, "connect")) return connect_and_say(atoi(first));
+  if (!strcmp(word, "handed")) return handed();
   if (!strcmp(word, "env")) { printf("%s\n", getenv(first) ? getenv(first) : "(none)"); return 0; }
   if (!strcmp(word, "cwd")) { puts(getcwd(NULL, 0)); return 0; }
   if (!strcmp(word, "host")) { char name[256]; gethostname(name, 256); puts(name); return 0; }

@@ -1,7 +1,7 @@
 //! Function instances.
 use crate::house::{House, LONG, fixture, wait_for};
 use sandbox::{Exit, Instance, InstanceSpec, Mount, ProgramSpec, Reach};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 
 fn spec(id: &str, argv: &[&str]) -> InstanceSpec {
@@ -100,6 +100,22 @@ async fn the_listener_is_inside() {
     assert_eq!(tokio::time::timeout(LONG, heard).await.unwrap().unwrap(), "hello\n");
     assert_eq!(instance.wait().await.code, 0);
     assert!(instance.take_listener().is_none());
+    house.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipes_are_handed_over_and_nothing_else() {
+    let house = House::open().await;
+    let piped = InstanceSpec { connected: true, ..spec("piped", &["fix", "handed"]) };
+    let instance = house.host().start_instance(piped).await.unwrap();
+    let pipes = instance.take_pipes().unwrap();
+    assert!(instance.take_pipes().is_none());
+    std::fs::File::from(pipes.writer).write_all(b"there and back").unwrap();
+    let (exit, text) = said(&instance).await;
+    assert_eq!((exit.code, text.as_str()), (0, "0 1 2 3 4 \n"));
+    let mut back = String::new();
+    std::fs::File::from(pipes.reader).read_to_string(&mut back).unwrap();
+    assert_eq!(back, "there and back");
     house.close().await;
 }
 

@@ -165,7 +165,11 @@ impl Supervisor {
         };
         let [input, output, error] = &streams.far;
         let stdio = [input.as_fd(), output.as_fd(), error.as_fd()];
-        let running = embryo.order(&order, &OrderFds { stdio, network: None, user: None }, || Ok(()))?;
+        let running = embryo.order(
+            &order,
+            &OrderFds { stdio, handed: Vec::new(), network: None, user: None },
+            || Ok(()),
+        )?;
         Ok((running, order.process, streams))
     }
 
@@ -215,6 +219,7 @@ fn process(spec: &ContainerSpec) -> Result<Process, StartError> {
         env.push(("TERM".into(), "xterm".into()));
     }
     Ok(Process {
+        handed: 0,
         argv: spec.argv.clone(),
         env,
         cwd: spec.cwd.clone().unwrap_or_else(|| "/".into()),

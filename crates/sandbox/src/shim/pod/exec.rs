@@ -42,7 +42,11 @@ impl Supervisor {
         let stdio = [stdin, output.1.as_fd(), error.1.as_fd()];
         let order = Order { process, ..Order::default() };
         let embryo = Embryo::join(container.child.pidfd.as_fd(), self.home.as_fd(), &container.group)?;
-        let running = embryo.order(&order, &OrderFds { stdio, network: None, user: None }, || Ok(()))?;
+        let running = embryo.order(
+            &order,
+            &OrderFds { stdio, handed: Vec::new(), network: None, user: None },
+            || Ok(()),
+        )?;
         match running.terminal {
             Some(terminal) => fds.push(terminal),
             None => {

@@ -46,6 +46,7 @@ impl Spawner {
         let embryo = Embryo::join(instance.child.pidfd.as_fd(), home.as_fd(), &instance.group)?;
         let fds = OrderFds {
             stdio: [null, output.as_fd(), output.as_fd()],
+            handed: Vec::new(),
             network: None,
             user: Some(users.as_fd()),
         };
