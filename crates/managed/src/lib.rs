@@ -1,6 +1,7 @@
 //! Data engines: what a serverless application keeps its data in, without the wire format of any API. Today
-//! these are queues, kept in a store whose acknowledged writes are durable, and the log, kept in files. Called by
-//! `functions` (asynchronous invocations, event sources, what functions print) and by the services of the AWS door that sell these engines.
+//! these are queues, kept in a store whose acknowledged writes are durable, buckets, whose objects are files that such a store
+//! names, and the log, kept in files. Called by `functions` (asynchronous invocations, event sources, what functions print) and
+//! by the services of the AWS door that sell these engines.
 //!
 //! ```text
 //!  Queues ─ all queues of one store, and their limits
@@ -11,12 +12,16 @@
 //!  Broker ─ queues that somebody made and named, with the rules of SQS
 //!    └─ Declared   settings, deduplication, dead letters; a Queue below
 //!
+//!  Buckets ─ objects of any size, with the rules of S3
+//!    └─ Draft ─▶ file ─▶ record ─▶ Reading
+//!
 //!  Logs ─ all log groups, and the thread that writes them
 //!    └─ Log     append ─▶ memory ─▶ file ─▶ read, follow, events
 //! ```
 #![deny(missing_docs)]
 
 mod broker;
+mod bucket;
 mod clock;
 mod logs;
 mod queue;
@@ -26,6 +31,13 @@ pub use broker::{
     Letter, LetterError, MoveError, MoveState, MoveTask, QUEUE_DEFAULTS, ReceiveError, Redrive, RedriveAllow,
     Settings, md5_of, md5_of_attributes, sequence,
 };
+pub use bucket::{
+    Algorithm, Bucket, BucketError, BucketEvent, BucketSettings, Buckets, Cause, Checksum, Chosen, Complete,
+    Condition, Deleted, Description, Draft as ObjectDraft, Expiry, Filter, Found, Listed, ListedPart,
+    ListedUpload, ListedVersions, Listing, MIDNIGHT_MS, NULL_VERSION, NewObject, Notification, ObjectError,
+    ObjectVersion, OpenBucketsError, Part, Piece, Reading, Rule, Sums, Upload, UploadsListed, Versioning,
+    Written,
+};
 pub use clock::{Clock, Wall};
 pub use logs::{
     EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
@@ -34,3 +46,4 @@ pub use logs::{
 pub use queue::{
     Counts, Depth, Draft, Limits, MESSAGE_BYTES_MAX, Message, Queue, QueueError, Queues, Receipt, SendError,
 };
+pub use store::{Error as StoreError, memory};
