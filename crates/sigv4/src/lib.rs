@@ -6,16 +6,22 @@
 //!  canonical ─ one text for one request         "Create a signed AWS API request", IAM user guide
 //!  sign      ─ key derivation, header and query signing
 //!  verify    ─ the same walk from the other end, and what AWS says when it does not match
+//!  payload   ─ requests of S3, whose bodies come after the signature: hashed, signed chunk by chunk, or not at all
+//!  query_v2  ─ addresses that were signed with version 2, as boto3 still makes them for S3
 //!  session   ─ temporary credentials, made and known again without a memory of them
 //! ```
 #![deny(missing_docs)]
 
 mod canonical;
+mod payload;
+mod query_v2;
 mod session;
 mod sign;
 mod verify;
 
 pub use canonical::hex_sha256;
+pub use payload::{ChunkSignatures, Payload, verify_head};
+pub use query_v2::verify_query_v2;
 pub use session::{Keys, Session};
 pub use sign::{presign, sign};
 pub use verify::{VerifyError, verify};
@@ -28,6 +34,9 @@ pub const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 /// How far the clocks of client and server may differ, in minutes (AWS General Reference, "Signing AWS API requests").
 pub const CLOCK_SKEW_MINUTES: i64 = 5;
+
+/// How far they may differ for S3.
+pub const S3_CLOCK_SKEW_MINUTES: i64 = 15;
 
 /// The longest life of a presigned request, in seconds: seven days, as on AWS.
 pub const PRESIGNED_SECONDS_MAX: u64 = 7 * 24 * 3600;

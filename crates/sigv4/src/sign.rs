@@ -85,11 +85,16 @@ fn scope(day: &str, region: &str, service: &str) -> String {
 /// The signature over a canonical request. `scope` is `day/region/service/aws4_request`.
 pub(crate) fn signature(secret: &str, date: &str, scope: &str, canonical: &str) -> [u8; 32] {
     let text = [ALGORITHM, date, scope, &hex_sha256(canonical.as_bytes())].join("\n");
+    hmac(&signing_key(secret, scope), text.as_bytes())
+}
+
+/// The key that everything of a scope is signed with.
+pub(crate) fn signing_key(secret: &str, scope: &str) -> [u8; 32] {
     let mut key = hmac_start(secret, scope);
     for part in scope.split('/').skip(1) {
         key = hmac(&key, part.as_bytes());
     }
-    hmac(&key, text.as_bytes())
+    key
 }
 
 fn hmac_start(secret: &str, scope: &str) -> [u8; 32] {

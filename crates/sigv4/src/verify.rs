@@ -16,7 +16,7 @@ use std::borrow::Cow;
 // A name in this form is looked up without being read first.
 static DATE: HeaderName = HeaderName::from_static("x-amz-date");
 static TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
-static BODY_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
+pub(crate) static BODY_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
 
 /// Why a request was refused. The text is what AWS answers; [`VerifyError::code`] is its error code.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,16 +74,36 @@ pub type Lookup<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<Secret, VerifyErr
 /// session token that came with it; [`Keys::find`](crate::Keys::find) is one.
 pub fn verify(parts: &Parts, body: &[u8], lookup: Lookup<'_>, now: Timestamp) -> Result<Caller, VerifyError> {
     let claim = Claim::read(parts)?;
+    let stated = |service: &str| body_hash(parts, body, service, claim.presigned);
+    check(parts, &claim, stated, lookup, now, CLOCK_SKEW_MINUTES).map(|checked| checked.caller)
+}
+
+/// A signature that held, and what is needed to sign on.
+pub(crate) struct Checked {
+    pub(crate) caller: Caller,
+    pub(crate) secret: String,
+    pub(crate) scope: String,
+}
+
+/// Checks a claim; `stated` is what the request says of its body, for the service that it is signed for.
+pub(crate) fn check(
+    parts: &Parts,
+    claim: &Claim<'_>,
+    stated: impl FnOnce(&str) -> Result<String, VerifyError>,
+    lookup: Lookup<'_>,
+    now: Timestamp,
+    skew_minutes: i64,
+) -> Result<Checked, VerifyError> {
     let (access_key_id, scope) = split_credential(&claim.credential)?;
     let [day, region, service] = split_scope(scope)?;
-    check_date(&claim, day, now)?;
+    check_date(claim, day, now, skew_minutes)?;
     if !claim.signed_headers.split(';').any(|name| name == "host") {
         return Err(VerifyError::Incomplete(
             "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.".to_owned(),
         ));
     }
     let secret = lookup(access_key_id, claim.session_token.as_deref())?;
-    let body_sha256 = body_hash(parts, body, service, claim.presigned)?;
+    let body_sha256 = stated(service)?;
     let signed: Vec<&str> = claim.signed_headers.split(';').collect();
     let leave_out = claim.presigned.then_some("X-Amz-Signature");
     let canonical = canonical::request(parts, &signed, &body_sha256, service, leave_out);
@@ -91,27 +111,28 @@ pub fn verify(parts: &Parts, body: &[u8], lookup: Lookup<'_>, now: Timestamp) ->
     if !same(&expected, &claim.signature) {
         return Err(VerifyError::Mismatch);
     }
-    Ok(Caller {
+    let caller = Caller {
         access_key_id: access_key_id.to_owned(),
         region: region.to_owned(),
         service: service.to_owned(),
         principal: secret.principal,
-    })
+    };
+    Ok(Checked { caller, secret: secret.secret_access_key, scope: scope.to_owned() })
 }
 
 /// What a request says about its own signature, wherever it says it.
-struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     credential: Cow<'a, str>,
-    signed_headers: Cow<'a, str>,
-    signature: Cow<'a, str>,
-    date: Cow<'a, str>,
+    pub(crate) signed_headers: Cow<'a, str>,
+    pub(crate) signature: Cow<'a, str>,
+    pub(crate) date: Cow<'a, str>,
     session_token: Option<Cow<'a, str>>,
-    presigned: bool,
+    pub(crate) presigned: bool,
     expires_seconds: Option<u64>,
 }
 
 impl<'a> Claim<'a> {
-    fn read(parts: &'a Parts) -> Result<Claim<'a>, VerifyError> {
+    pub(crate) fn read(parts: &'a Parts) -> Result<Claim<'a>, VerifyError> {
         match header(parts, AUTHORIZATION) {
             Some(value) => Claim::from_header(parts, value),
             None => Claim::from_query(parts.uri.query().unwrap_or("")),
@@ -220,8 +241,8 @@ fn bad_credential(credential: &str) -> VerifyError {
     ))
 }
 
-/// A header request may be five minutes old or early; a presigned one lives as long as it says.
-fn check_date(claim: &Claim, day: &str, now: Timestamp) -> Result<(), VerifyError> {
+/// A header request may be some minutes old or early; a presigned one lives as long as it says.
+fn check_date(claim: &Claim, day: &str, now: Timestamp, skew_minutes: i64) -> Result<(), VerifyError> {
     let date = read_date(&claim.date).ok_or_else(|| {
         VerifyError::Incomplete(format!(
             "Date must be in ISO-8601 'basic format'. Got '{}'. See http://en.wikipedia.org/wiki/ISO_8601",
@@ -236,7 +257,7 @@ fn check_date(claim: &Claim, day: &str, now: Timestamp) -> Result<(), VerifyErro
             claim.date
         )));
     }
-    let skew = SignedDuration::from_mins(CLOCK_SKEW_MINUTES);
+    let skew = SignedDuration::from_mins(skew_minutes);
     let seconds = |seconds: u64| SignedDuration::from_secs(i64::try_from(seconds).unwrap_or(i64::MAX));
     let allowed_age = claim.expires_seconds.map_or(skew, seconds);
     let age = now.duration_since(date);
@@ -253,7 +274,7 @@ fn check_date(claim: &Claim, day: &str, now: Timestamp) -> Result<(), VerifyErro
         let at = amz_date(now);
         let youngest = amz_date(now.checked_add(skew).unwrap_or(Timestamp::MAX));
         return Err(VerifyError::Expired(format!(
-            "Signature not yet current: {} is still later than {youngest} ({at} + {CLOCK_SKEW_MINUTES} min.)",
+            "Signature not yet current: {} is still later than {youngest} ({at} + {skew_minutes} min.)",
             claim.date
         )));
     }
@@ -293,7 +314,7 @@ fn body_hash(parts: &Parts, body: &[u8], service: &str, presigned: bool) -> Resu
     }
 }
 
-fn header(parts: &Parts, name: impl AsHeaderName) -> Option<&str> {
+pub(crate) fn header(parts: &Parts, name: impl AsHeaderName) -> Option<&str> {
     parts.headers.get(name)?.to_str().ok()
 }
 
