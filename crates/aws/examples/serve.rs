@@ -29,7 +29,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     println!("export AWS_ENDPOINT_URL={endpoint} AWS_REGION=us-east-1 AWS_DEFAULT_REGION=us-east-1");
     println!("export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=example", credentials.access_key_id);
+    let (clock, files) = (Arc::new(managed::Wall), dir.path().join("buckets"));
     let door = Arc::new(Door::new(Config {
+        buckets: managed::Buckets::open(managed::memory(), files, clock).await?,
         keys: Arc::new(sigv4::Keys::new(vec![credentials], b"seed")),
         functions: functions.await?,
         client: testing::house::as_user(&server, "dory:aws"),
@@ -38,6 +40,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         endpoint,
         url_base: "localhost:8080".to_owned(),
     }));
+    tokio::spawn(door.clone().keep_house());
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;

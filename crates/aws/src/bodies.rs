@@ -2,7 +2,7 @@
 //! reaches the door can send one, also a function that means harm. Counted as the bytes come, in all and of each instance.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The largest request: an archive of 50 MiB in base64 and what belongs to it, the limit that AWS names.
 pub(crate) const REQUEST_BYTES_MAX: usize = 70_167_211;
@@ -29,16 +29,16 @@ struct Held {
 }
 
 /// What one request holds; given back when it is dropped.
-pub(crate) struct Share<'a> {
-    bodies: &'a Bodies,
+pub(crate) struct Share {
+    bodies: Arc<Bodies>,
     instance: Option<String>,
     bytes: usize,
 }
 
 impl Bodies {
     /// Nothing yet, for a request from this instance or from the host.
-    pub(crate) fn share(&self, instance: Option<String>) -> Share<'_> {
-        Share { bodies: self, instance, bytes: 0 }
+    pub(crate) fn share(self: &Arc<Self>, instance: Option<String>) -> Share {
+        Share { bodies: self.clone(), instance, bytes: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -46,7 +46,7 @@ impl Bodies {
     }
 }
 
-impl Share<'_> {
+impl Share {
     /// Takes so many bytes more; false when there is no room for them.
     pub(crate) fn grow(&mut self, bytes: usize) -> bool {
         let mut held = self.bodies.lock();
@@ -71,7 +71,7 @@ impl Share<'_> {
     }
 }
 
-impl Drop for Share<'_> {
+impl Drop for Share {
     fn drop(&mut self) {
         if self.bytes == 0 {
             return;
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn each_instance_has_its_share_and_the_host_its_own() {
-        let bodies = Bodies::default();
+        let bodies: Arc<Bodies> = Arc::default();
         let of = |name: &str| bodies.share(Some(name.to_owned()));
         let mut one = of("one");
         assert!(one.grow(REQUEST_BYTES_MAX - 10) && one.grow(10));

@@ -5,7 +5,7 @@ use crate::bodies::{Bodies, REQUEST_BYTES_MAX, Share};
 use crate::fault::Fault;
 use crate::reply::{Body, Reply};
 use crate::session::FromInstance;
-use crate::{cloudwatch, dory, iam, lambda, logs, session, sqs, sts};
+use crate::{cloudwatch, dory, iam, lambda, logs, s3, session, sqs, sts};
 use bytes::{Bytes, BytesMut};
 use client::Objects;
 use functions::{Throttle, ThrottleReason};
@@ -34,6 +34,8 @@ pub struct Config {
     pub keys: Arc<sigv4::Keys>,
     /// Instances, code and logs.
     pub functions: Arc<functions::Functions>,
+    /// Objects.
+    pub buckets: Arc<managed::Buckets>,
     /// Where function objects are written.
     pub client: client::kube::Client,
     /// Such as `us-east-1`.
@@ -51,7 +53,7 @@ pub struct Config {
 const FULL: Duration = Duration::from_secs(1);
 
 /// The whole body, if it is not too large and there is room for it.
-async fn read(mut body: Body, share: &mut Share<'_>) -> Result<Bytes, Fault> {
+async fn read(mut body: Body, share: &mut Share) -> Result<Bytes, Fault> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Fault::bad_content(format!("The request was cut off: {error}")))?;
@@ -79,7 +81,7 @@ pub struct Door {
     pub(crate) config: Config,
     pub(crate) objects: Objects,
     pub(crate) layers: Objects,
-    bodies: Bodies,
+    bodies: Arc<Bodies>,
 }
 
 /// A request whose signature held.
@@ -109,7 +111,7 @@ impl Door {
     pub fn new(config: Config) -> Door {
         let objects = Objects::new(config.client.clone(), functions::resource());
         let layers = Objects::new(config.client.clone(), functions::layer_resource());
-        Door { config, objects, layers, bodies: Bodies::default() }
+        Door { config, objects, layers, bodies: Arc::default() }
     }
 
     /// Makes the role of functions that nobody made one for, if it is not there. The platform calls this as it starts.
@@ -121,7 +123,11 @@ impl Door {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let request_id = uuid::Uuid::new_v4().to_string();
-        let protocol = protocol(&parts);
+        let signed_for = signed_for(&parts);
+        if s3::is_meant(self, &parts, signed_for) {
+            return Box::pin(self.serve_s3(parts, body, &request_id)).await;
+        }
+        let protocol = protocol(&parts, signed_for);
         let refused = (protocol == Protocol::Metrics).then(|| parts.clone());
         let work = AssertUnwindSafe(self.serve(parts, body, protocol, &request_id)).catch_unwind();
         let result = work.await.unwrap_or_else(|_| {
@@ -148,6 +154,33 @@ impl Door {
         reply
     }
 
+    /// What a request may take of memory, and all of those from where it comes.
+    pub(crate) fn share(&self, parts: &Parts) -> Share {
+        let from = parts.extensions.get::<FromInstance>().map(|FromInstance(instance)| instance.clone());
+        self.bodies.share(from)
+    }
+
+    /// Bodies of S3 may be of any size: they are read after the signature was checked, as they come.
+    async fn serve_s3(&self, parts: Parts, body: Body, request_id: &str) -> Reply {
+        let share = self.share(&parts);
+        let work = AssertUnwindSafe(s3::serve(self, parts, body, share, request_id)).catch_unwind();
+        let mut reply = work.await.unwrap_or_else(|_| {
+            tracing::error!(request_id, "a request made the AWS door panic");
+            Fault::service("An internal error occurred.").json()
+        });
+        if let Ok(value) = HeaderValue::from_str(request_id) {
+            reply.headers_mut().insert(&REQUEST_ID, value);
+        }
+        reply
+    }
+
+    /// Delivers what happens in buckets to the functions and queues that are to be told, and carries out the rules of buckets:
+    /// for as long as the platform runs.
+    pub async fn keep_house(self: Arc<Self>) {
+        let buckets = self.config.buckets.clone();
+        futures::future::join(s3::deliver(self), buckets.keep_expiring()).await;
+    }
+
     async fn serve(
         &self,
         parts: Parts,
@@ -155,8 +188,7 @@ impl Door {
         protocol: Protocol,
         request_id: &str,
     ) -> Result<Reply, Fault> {
-        let from = parts.extensions.get::<FromInstance>().map(|FromInstance(instance)| instance.clone());
-        let mut share = self.bodies.share(from);
+        let mut share = self.share(&parts);
         let body = read(body, &mut share).await?;
         let json = matches!(protocol, Protocol::Json | Protocol::Target);
         let now = Timestamp::now();
@@ -180,7 +212,7 @@ impl Door {
             "sts" => Box::pin(sts::serve(self, &call)).await,
             "sqs" => Ok(Box::pin(sqs::serve(self, &call)).await),
             other => Err(Fault::unknown_operation(format!(
-                "The service {other:?} is not part of dory. Lambda, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."
+                "The service {other:?} is not part of dory. Lambda, S3, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."
             ))),
         }
     }
@@ -188,13 +220,8 @@ impl Door {
 
 /// Guessed before the signature is checked, because a refused signature must be answered too: the query services are
 /// called with forms, or sign for one of them.
-fn protocol(parts: &Parts) -> Protocol {
-    let header =
-        |name: HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let signed_for = scoped(header(header::AUTHORIZATION), "/")
-        .or_else(|| scoped(parts.uri.query().unwrap_or_default(), "%2F"))
-        .unwrap_or_default();
-    let form = || header(header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
+fn protocol(parts: &Parts, signed_for: &str) -> Protocol {
+    let form = || text(parts, header::CONTENT_TYPE).starts_with("application/x-www-form-urlencoded");
     match signed_for {
         "monitoring" => Protocol::Metrics,
         _ if parts.headers.contains_key(&TARGET) => Protocol::Target,
@@ -204,6 +231,17 @@ fn protocol(parts: &Parts) -> Protocol {
         _ if form() => Protocol::Query(sts::XML_NAMESPACE),
         _ => Protocol::Json,
     }
+}
+
+fn text(parts: &Parts, name: HeaderName) -> &str {
+    parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The service that a request is signed for, as it says; empty when it does not.
+fn signed_for(parts: &Parts) -> &str {
+    let query = parts.uri.query().unwrap_or_default();
+    let in_header = scoped(text(parts, header::AUTHORIZATION), "/");
+    in_header.or_else(|| scoped(query, "%2F")).or_else(|| scoped(query, "/")).unwrap_or_default()
 }
 
 /// The service of the credential scope, `…/SERVICE/aws4_request`, that is found in a text.

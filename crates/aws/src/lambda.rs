@@ -31,6 +31,8 @@ mod update;
 mod url;
 mod version;
 
+pub(crate) use policy::text as policy_text;
+
 use crate::door::{Call, Door};
 use crate::fault::Fault;
 use crate::reply::{self, Reply};

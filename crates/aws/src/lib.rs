@@ -5,6 +5,7 @@
 //! ```text
 //!   Door ─ verify the signature ─┬─ lambda   rest-json, 2015-03-31 and the dates after it
 //!                                ├─ sqs      awsJson1.0 and query, 2012-11-05: queues
+//!                                ├─ s3       REST with XML, 2006-03-01: buckets; verified head first, bodies as they come
 //!                                ├─ iam      query, 2010-05-08: roles and policies
 //!                                ├─ sts      query, 2011-06-15: who calls, temporary credentials
 //!                                ├─ logs     awsJson1.1, Logs_20140328
@@ -25,6 +26,7 @@ mod lambda;
 mod logs;
 mod query;
 mod reply;
+mod s3;
 mod session;
 mod sqs;
 mod sts;

@@ -40,14 +40,18 @@ pub(crate) async fn check(door: &Door, call: &Call) -> Result<(), Fault> {
 
 /// Finds out who calls, if it is somebody.
 pub(crate) async fn identity(door: &Door, call: &Call) -> Result<Identity, Fault> {
+    of(door, &call.caller, call.json).await
+}
+
+/// The same, of whoever signed for another protocol.
+pub(crate) async fn of(door: &Door, caller: &Caller, json: bool) -> Result<Identity, Fault> {
     let account = &door.config.account_id;
     let root =
         || Identity { arn: format!("arn:aws:iam::{account}:root"), user_id: account.clone(), role_arn: None };
-    let Principal::Session(session) = &call.caller.principal else { return Ok(root()) };
+    let Principal::Session(session) = &caller.principal else { return Ok(root()) };
     let Some(name) = &session.role else { return Ok(root()) };
-    let role = iam::find_role(door, name)
-        .await?
-        .ok_or_else(|| Fault::signature(&VerifyError::UnknownKey, call.json))?;
+    let role =
+        iam::find_role(door, name).await?.ok_or_else(|| Fault::signature(&VerifyError::UnknownKey, json))?;
     Ok(Identity {
         arn: format!("arn:aws:sts::{account}:assumed-role/{name}/{}", session.name),
         user_id: format!("{}:{}", iam::id("AROA", &role), session.name),

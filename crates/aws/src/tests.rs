@@ -30,6 +30,7 @@ impl House {
         let door = Door::new(Config {
             keys: Arc::new(sigv4::Keys::new(vec![credentials.clone()], b"seed")),
             functions: functions.await.expect("functions"),
+            buckets: buckets(dir.path()).await,
             client: testing::house::as_user(&server, "dory:aws"),
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),
@@ -51,6 +52,11 @@ impl House {
     async fn bare(&self, request: Builder, body: &str) -> String {
         show(self.door.handle(request.body(text(body)).expect("a request")).await).await
     }
+}
+
+async fn buckets(dir: &std::path::Path) -> Arc<managed::Buckets> {
+    let (clock, files) = (Arc::new(managed::Wall), dir.join("buckets"));
+    managed::Buckets::open(managed::memory(), files, clock).await.expect("buckets")
 }
 
 fn text(body: &str) -> Body {
@@ -162,7 +168,7 @@ async fn requests_that_make_no_sense_are_told_why() {
         &house.send("dynamodb", Request::post("/"), "{}").await,
         expect![[r#"
             404 UnknownOperationException
-            {"Type":"User","__type":"UnknownOperationException","message":"The service \"dynamodb\" is not part of dory. Lambda, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."}
+            {"Type":"User","__type":"UnknownOperationException","message":"The service \"dynamodb\" is not part of dory. Lambda, S3, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."}
         "#]],
     );
 }

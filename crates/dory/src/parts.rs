@@ -227,7 +227,7 @@ async fn events(data: &DataDir, options: &Up) -> Result<functions::EventConfig> 
     let failed = "cannot open the queues of SQS";
     let store = store::sqlite(&data.join("sqs.db")).context(failed)?;
     let broker = managed::Broker::open(store, Arc::new(managed::Wall)).await.context(failed)?;
-    // Topics, buses and buckets that take results come in here when they exist.
+    // Topics and buses that take results come in here when they exist.
     Ok(functions::EventConfig { queues, retries, destinations: Vec::new(), broker })
 }
 
@@ -253,9 +253,17 @@ pub async fn node(
     node::start(config).await.context("cannot start the node")
 }
 
+/// Objects are files, and what is known of them is in a store of its own.
+pub async fn buckets(data: &DataDir) -> Result<Arc<managed::Buckets>> {
+    let failed = "cannot open the buckets of S3";
+    let store = store::sqlite(&data.join("buckets.db")).context(failed)?;
+    managed::Buckets::open(store, data.join("buckets"), Arc::new(managed::Wall)).await.context(failed)
+}
+
 pub fn aws_door(
     api: &Arc<ApiServer>,
     functions: &Arc<functions::Functions>,
+    buckets: Arc<managed::Buckets>,
     keys: &Arc<sigv4::Keys>,
     endpoints: &Endpoints,
 ) -> Arc<aws::Door> {
@@ -263,6 +271,7 @@ pub fn aws_door(
         keys: keys.clone(),
         client: in_process(api, "dory:aws"),
         functions: functions.clone(),
+        buckets,
         region: REGION.to_owned(),
         account_id: ACCOUNT_ID.to_owned(),
         endpoint: format!("http://127.0.0.1:{}", endpoints.aws_port),

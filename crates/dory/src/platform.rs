@@ -105,7 +105,8 @@ impl Running {
         late.functions.set(functions.clone()).ok();
         let node = parts::node(data, &api, &host, &network, &endpoints, &functions).await?;
         late.node.set(node.clone()).ok();
-        let door = parts::aws_door(&api, &functions, &keys, &endpoints);
+        let buckets = parts::buckets(data).await?;
+        let door = parts::aws_door(&api, &functions, buckets, &keys, &endpoints);
         late.aws.set(door.clone()).ok();
         door.make_default_role().await.context("cannot make the default role of functions")?;
         let gateway = parts::gateway(&api, &functions, &keys, (sockets.http, sockets.https)).await?;
@@ -122,6 +123,7 @@ impl Running {
             let socket = listen::hand_over(socket, own)?;
             listeners.spawn_on(listen::serve(socket, Some(tls.clone()), to_api(&api), stop.clone()), own);
         }
+        listeners.spawn(until_stop(door.clone().keep_house(), stop.clone()));
         listeners.spawn(listen::serve(sockets.aws, None, to_door(door), stop.clone()));
         listeners.spawn(renew(pki.clone(), serving, addresses(&network), stop.clone()));
         crate::kubeconfig::write(data, &pki, endpoints.api_port)?;
@@ -171,6 +173,11 @@ pub async fn sweep(data: &DataDir) -> Result<()> {
     network.close(true).await;
     node::sweep(&data.join("node")).context("cannot take the volumes of pods away")?;
     Ok(())
+}
+
+/// Work that has no end of its own.
+async fn until_stop(work: impl Future<Output = ()>, stop: CancellationToken) {
+    stop.run_until_cancelled(work).await;
 }
 
 fn to_api(api: &Arc<ApiServer>) -> Handler {

@@ -15,7 +15,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The largest archive that comes inside a request: AWS's limit for direct uploads.
+/// The largest archive that comes inside a request, which whoever takes it checks: AWS's limit for direct uploads. One that
+/// comes from elsewhere may be as large as what it unpacks to.
 pub const ZIP_BYTES_MAX: usize = 50 * 1024 * 1024;
 
 /// The most that an archive may unpack to: AWS's limit, 250 MiB.
@@ -42,7 +43,7 @@ pub enum CodeError {
     /// It holds something that must not be unpacked.
     #[error("The uploaded file holds an entry that cannot be unpacked: {0}")]
     Entry(String),
-    /// Over [`ZIP_BYTES_MAX`], [`UNZIPPED_BYTES_MAX`] or [`FILES_MAX`].
+    /// Over [`UNZIPPED_BYTES_MAX`] or [`FILES_MAX`].
     #[error("{0}")]
     TooLarge(String),
     /// The disk refused.
@@ -81,9 +82,9 @@ impl Codes {
 
     /// Checks and stores an archive. Blocks. What is acknowledged survives a loss of power.
     pub(crate) fn put(&self, zip: &Bytes) -> Result<Code, CodeError> {
-        if zip.len() > ZIP_BYTES_MAX {
+        if zip.len() as u64 > UNZIPPED_BYTES_MAX {
             return Err(CodeError::TooLarge(format!(
-                "Zipped size must be smaller than {ZIP_BYTES_MAX} bytes"
+                "Zipped size must be smaller than {UNZIPPED_BYTES_MAX} bytes"
             )));
         }
         let sha256 = hex_sha256(zip);

@@ -1,11 +1,13 @@
-//! The code of a function as requests carry it: an archive in base64, and nowhere else yet.
+//! The code of a function or a layer: an archive in base64 that the request carries, or one that lies in a bucket.
 
 use super::{account, string};
 use crate::door::Door;
 use crate::fault::Fault;
+use crate::s3::{self, NoCode};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use functions::CodeError;
+use bytes::Bytes;
+use functions::{CodeError, UNZIPPED_BYTES_MAX, ZIP_BYTES_MAX};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -28,28 +30,60 @@ pub(crate) fn location(door: &Door, sha256: &str) -> Result<String, Fault> {
     Ok(parts.uri.to_string())
 }
 
-/// Stores the archive that `members` carry; the `code` of a function object's `spec`.
+/// Stores the archive that `members` carry or name; the `code` of a function object's `spec`.
 pub(crate) async fn store(door: &Door, members: &Map<String, Value>) -> Result<Value, Fault> {
-    for elsewhere in ["S3Bucket", "S3Key", "S3ObjectVersion"] {
-        if members.get(elsewhere).is_some_and(|value| !value.is_null()) {
-            return Err(Fault::invalid_parameter(
-                "Code in an S3 bucket is not supported by dory yet: there are no buckets. Send the archive itself as \
-                 ZipFile (with the AWS CLI: --zip-file fileb://function.zip).",
-            ));
-        }
-    }
     if members.get("SourceKMSKeyArn").is_some_and(|value| !value.is_null()) {
         return Err(Fault::unsupported("SourceKMSKeyArn"));
     }
-    let Some(text) = string(members, "ZipFile")? else {
-        return Err(Fault::invalid_parameter("Please provide a source for function code."));
-    };
+    if string(members, "S3ObjectStorageMode")?.is_some_and(|mode| mode != "COPY") {
+        return Err(Fault::unsupported(
+            "Code that stays in its bucket (S3ObjectStorageMode other than COPY)",
+        ));
+    }
+    let zip = string(members, "ZipFile")?;
+    let [bucket, key, version] =
+        ["S3Bucket", "S3Key", "S3ObjectVersion"].map(|member| string(members, member));
+    let (bucket, key, version) = (bucket?, key?, version?);
+    match (zip, bucket, key) {
+        (Some(_), None, None) if version.is_none() => {}
+        (Some(_), ..) => {
+            return Err(Fault::invalid_parameter(
+                "Please do not provide other FunctionCode parameters when providing a ZipFile.",
+            ));
+        }
+        (None, Some(bucket), Some(key)) => return from_bucket(door, bucket, key, version).await,
+        (None, ..) => return Err(Fault::invalid_parameter("Please provide a source for function code.")),
+    }
+    let text = zip.unwrap_or_default();
     let zip = BASE64_STANDARD.decode(text).map_err(|_| Fault::serialization("ZipFile is not base64"))?;
+    if zip.len() > ZIP_BYTES_MAX {
+        return Err(Fault::invalid_parameter(format!(
+            "Zipped size must be smaller than {ZIP_BYTES_MAX} bytes"
+        )));
+    }
+    put(door, zip.into()).await
+}
+
+/// An archive in one of the platform's own buckets.
+async fn from_bucket(door: &Door, bucket: &str, key: &str, version: Option<&str>) -> Result<Value, Fault> {
+    match s3::archive(door, bucket, key, version, UNZIPPED_BYTES_MAX).await {
+        Ok(archive) => put(door, archive.zip.clone()).await,
+        Err(NoCode::Missing(code, message)) => Err(Fault::invalid_parameter(format!(
+            "Error occurred while GetObject. S3 Error Code: {code}. S3 Error Message: {message}"
+        ))),
+        Err(NoCode::TooLarge) => Err(Fault::invalid_parameter(format!(
+            "Unzipped size must be smaller than {UNZIPPED_BYTES_MAX} bytes"
+        ))),
+        Err(NoCode::Failed(error)) => Err(Fault::service(format!("The code could not be read: {error}"))),
+    }
+}
+
+async fn put(door: &Door, zip: Bytes) -> Result<Value, Fault> {
     if zip.is_empty() {
         return Err(Fault::invalid_parameter("Uploaded file must be a non-empty zip"));
     }
     account::check_room(door).await?;
-    let code = door.config.functions.put_code(zip.into()).await.map_err(|error| match error {
+    let code = door.config.functions.put_code(zip).await.map_err(|error| match error {
         CodeError::Io(error) => Fault::service(format!("The code could not be stored: {error}")),
         other => Fault::invalid_parameter(other.to_string()),
     })?;

@@ -72,7 +72,7 @@ impl Functions {
                     false => "Name a function or an SQS queue that takes the results.",
                 };
                 Err(format!(
-                    "The destination {arn} is not supported by dory yet: there are no topics, buses and buckets. \
+                    "The destination {arn} is not supported by dory yet: results do not go to topics, buses and buckets. \
                      {instead}"
                 ))
             }
