@@ -26,6 +26,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("rbac/v1", "api@v0.37.0/rbac/v1"),
     ("scheduling/v1", "api@v0.37.0/scheduling/v1"),
     ("scheduling/v1alpha3", "api@v0.37.0/scheduling/v1alpha3"),
+    ("storage/v1", "api@v0.37.0/storage/v1"),
 ];
 
 /// Messages that clients send; everything that they refer to comes along.
@@ -54,6 +55,8 @@ const ROOTS: &[&str] = &[
     "core/v1.Event",
     "core/v1.Namespace",
     "core/v1.Node",
+    "core/v1.PersistentVolume",
+    "core/v1.PersistentVolumeClaim",
     "core/v1.Pod",
     "core/v1.Secret",
     "core/v1.Service",
@@ -70,6 +73,7 @@ const ROOTS: &[&str] = &[
     "rbac/v1.Role",
     "rbac/v1.RoleBinding",
     "scheduling/v1.PriorityClass",
+    "storage/v1.StorageClass",
 ];
 
 /// Go types that the table has as types of its own.

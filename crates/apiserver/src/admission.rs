@@ -6,6 +6,7 @@ mod ingress;
 mod pod;
 mod priority;
 mod service;
+mod storage;
 
 use crate::{api::Api, call::Call, call::Target, rbac};
 use bytes::Bytes;
@@ -25,6 +26,10 @@ pub(crate) fn change_new(api: &Api, target: &Target, object: &mut Value) -> Resu
         "Pod" => pod::change(api, target, object),
         "Ingress" => {
             ingress::change(api, object);
+            Ok(())
+        }
+        "PersistentVolume" | "PersistentVolumeClaim" => {
+            storage::change(api, target.kind.kind, object);
             Ok(())
         }
         _ => Ok(()),
@@ -69,6 +74,7 @@ pub(crate) fn check(
     match target.kind.kind {
         _ if target.kind.group == rbac::GROUP => rbac::escalation::check(api, call, target, object, old),
         "PriorityClass" => priority::check_default(api, target, object),
+        "PersistentVolumeClaim" => storage::check_growth(api, target, object, old),
         _ => Ok(()),
     }
 }

@@ -34,6 +34,7 @@ pub(crate) async fn run(api: &Api) -> Result<(), StartError> {
             "metadata": {"name": name}, "value": value, "description": description});
         ensure(api, class).await?;
     }
+    ensure(api, storage_class()).await?;
     for object in roles::all() {
         ensure(api, object).await?;
     }
@@ -110,6 +111,14 @@ fn failed(target: &Target, status: &Status) -> StartError {
         name: format!("{} {}", target.kind.kind, target.name),
         why: status.message.clone(),
     }
+}
+
+/// The class of claims that name none: directories on the node of their first pod.
+fn storage_class() -> Value {
+    json!({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+        "metadata": {"name": "standard", "annotations": {object::storage::DEFAULT_CLASS: "true"}},
+        "provisioner": object::storage::PROVISIONER, "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer", "allowVolumeExpansion": true})
 }
 
 /// Where upstream publishes the authority that client certificates are checked against.

@@ -4,6 +4,7 @@
 //! pointers. Called by `apiserver` for every request.
 
 mod admit;
+mod claim_spec;
 mod cluster_role;
 mod cluster_role_binding;
 mod config_map;
@@ -31,6 +32,8 @@ mod lease;
 mod meta;
 mod namespace;
 mod node;
+mod persistent_volume;
+mod persistent_volume_claim;
 mod pod;
 mod pod_disruption_budget;
 mod pod_spec;
@@ -43,6 +46,7 @@ mod secret;
 mod service;
 mod service_account;
 mod stateful_set;
+mod storage_class;
 
 pub use admit::{Context, Decoded};
 pub use edition::{Edition, edition, editions};
@@ -197,6 +201,8 @@ static KINDS: &[&Kind] = &[
     &event::KIND,
     &namespace::KIND,
     &node::KIND,
+    &persistent_volume_claim::KIND,
+    &persistent_volume::KIND,
     &pod::KIND,
     &secret::KIND,
     &service_account::KIND,
@@ -219,6 +225,7 @@ static KINDS: &[&Kind] = &[
     &role_binding::KIND,
     &role::KIND,
     &priority_class::KIND,
+    &storage_class::KIND,
     &event_source_mapping::KIND,
     &function::KIND,
     &function_alias::KIND,

@@ -27,6 +27,7 @@ pub mod scale;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod storage;
 pub mod table;
 pub mod time;
 pub mod yaml;

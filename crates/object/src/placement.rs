@@ -18,6 +18,14 @@ pub fn selects(pod: &Value, node: &Value) -> bool {
     }
 }
 
+/// Whether a volume can be used on a node by its node affinity.
+pub fn reaches(volume: &Value, node: &Value) -> bool {
+    match volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"].as_array() {
+        Some(terms) => terms.iter().any(|term| term_matches(term, node)),
+        None => true,
+    }
+}
+
 /// The sum of the weights of the preferred terms that a node meets.
 pub fn preference(pod: &Value, node: &Value) -> i64 {
     let preferred =

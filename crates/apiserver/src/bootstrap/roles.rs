@@ -16,6 +16,8 @@ const VISIBLE: &[(&str, &[&str])] = &[
             "events",
             "namespaces",
             "namespaces/status",
+            "persistentvolumeclaims",
+            "persistentvolumeclaims/status",
             "pods",
             "pods/log",
             "pods/status",
@@ -66,6 +68,7 @@ const EDITABLE: &[(&str, &[&str])] = &[
         &[
             "configmaps",
             "events",
+            "persistentvolumeclaims",
             "pods",
             "pods/attach",
             "pods/eviction",

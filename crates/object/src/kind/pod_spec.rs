@@ -7,10 +7,12 @@ mod validate;
 mod volume;
 
 pub(super) use container::resource_name;
-pub(super) use place::taints;
+pub(super) use place::{node_selector, taints};
 pub(super) use probe::port_number;
 pub(super) use validate::{ip, validate, validate_template};
+pub(super) use volume::host_path;
 
+use super::claim_spec;
 use crate::json::{child, each, fill, fill_zero, is_empty, text};
 use serde_json::{Map, Value, json};
 
@@ -123,6 +125,11 @@ fn default_volume(volume: &mut Value) {
     }
     if let Some(host) = volume.get_mut("hostPath") {
         fill(host, "type", "");
+    }
+    if let Some(template) = volume.get_mut("ephemeral").and_then(|e| e.get_mut("volumeClaimTemplate"))
+        && let Some(spec) = child(template, "spec")
+    {
+        claim_spec::default(spec);
     }
     if let Some(image) = volume.get_mut("image").filter(|i| i.is_object()) {
         let policy = pull_policy(text(&image["reference"]));

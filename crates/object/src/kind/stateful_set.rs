@@ -3,13 +3,13 @@
 use super::deployment::{amount, share};
 use super::errors::Errors;
 use super::replica_set::{default_template, validate_workload};
-use super::{Generation, Kind, PLAIN, SCALE, STATUS};
-use crate::json::{child, fill, fill_zero, is_empty, text};
+use super::{Generation, Kind, PLAIN, SCALE, STATUS, claim_spec, meta};
+use crate::json::{child, each, fill, fill_zero, items, text};
 use crate::name::{self, Rule};
 use crate::path::Path;
 use crate::table::{AGE, Columns, NAME, age_of, containers, name_of, number, text as column, wide};
 use crate::time::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(super) static KIND: Kind = Kind {
     group: "apps",
@@ -61,15 +61,26 @@ fn default(object: &mut Value) {
         fill_zero(policy, "whenDeleted", "Retain");
         fill_zero(policy, "whenScaled", "Retain");
     }
+    each(spec, "volumeClaimTemplates", default_claim);
     default_template(spec);
 }
 
+/// A template reads as the claim that it is the template of.
+fn default_claim(claim: &mut Value) {
+    fill_zero(claim, "apiVersion", "v1");
+    fill_zero(claim, "kind", "PersistentVolumeClaim");
+    fill(claim, "status", json!({ "phase": "Pending" }));
+    if let Some(spec) = child(claim, "spec") {
+        claim_spec::default(spec);
+    }
+}
+
 fn validate(new: &Value, old: Option<&Value>, errors: &mut Errors) {
-    validate_workload(new, old, "StatefulSet", errors);
+    validate_workload(&with_claims(new), old, "StatefulSet", errors);
     let (spec, at) = (&new["spec"], Path::Root.field("spec"));
-    if !is_empty(&spec["volumeClaimTemplates"]) {
-        let why = "persistent volumes are not supported by this server: give the template a hostPath or an emptyDir volume";
-        errors.forbidden(&at.field("volumeClaimTemplates"), why);
+    let claims = at.field("volumeClaimTemplates");
+    for (i, claim) in items(&spec["volumeClaimTemplates"]).iter().enumerate() {
+        claim_template(claim, &claims.index(i), errors);
     }
     let policy = text(&spec["podManagementPolicy"]);
     if !matches!(policy, "OrderedReady" | "Parallel") {
@@ -87,12 +98,42 @@ fn validate(new: &Value, old: Option<&Value>, errors: &mut Errors) {
     if !service.is_empty() {
         errors.check(&at.field("serviceName"), service, name::check_label);
     }
-    for field in ["serviceName", "podManagementPolicy"] {
+    for field in ["volumeClaimTemplates", "serviceName", "podManagementPolicy"] {
         if let Some(old) = old {
             errors.immutable(&at.field(field), &spec[field], &old["spec"][field]);
         }
     }
     strategy(&spec["updateStrategy"], &at.field("updateStrategy"), errors);
+}
+
+/// The set with the volumes that its pods get from the claim templates, which mounts may name and which stand in for
+/// volumes of the same name.
+fn with_claims(set: &Value) -> Value {
+    let templates = items(&set["spec"]["volumeClaimTemplates"]);
+    if templates.is_empty() {
+        return set.clone();
+    }
+    let name = |value: &Value| text(&value["metadata"]["name"]).to_owned();
+    let claims = templates.iter().map(|template| {
+        json!({ "name": name(template), "persistentVolumeClaim": { "claimName": name(template) } })
+    });
+    let given = items(&set["spec"]["template"]["spec"]["volumes"]).iter();
+    let others =
+        given.filter(|volume| templates.iter().all(|template| name(template) != text(&volume["name"])));
+    let volumes: Value = claims.chain(others.cloned()).collect();
+    let mut set = set.clone();
+    set["spec"]["template"]["spec"]["volumes"] = volumes;
+    set
+}
+
+fn claim_template(claim: &Value, at: &Path<'_>, errors: &mut Errors) {
+    claim_spec::validate(&claim["spec"], &at.field("spec"), errors);
+    let (metadata, here) = (&claim["metadata"], at.field("metadata"));
+    if text(&metadata["name"]).is_empty() {
+        errors.required(&here.field("name"), "");
+    }
+    meta::labels(&metadata["labels"], &here.field("labels"), errors);
+    meta::annotations(&metadata["annotations"], &here.field("annotations"), errors);
 }
 
 fn strategy(strategy: &Value, at: &Path<'_>, errors: &mut Errors) {

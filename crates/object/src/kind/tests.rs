@@ -8,6 +8,7 @@ mod jobs;
 mod network;
 mod others;
 mod sets;
+mod volumes;
 mod workloads;
 
 use super::*;

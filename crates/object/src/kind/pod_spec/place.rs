@@ -15,15 +15,7 @@ pub(super) fn affinity(affinity: &Value, at: &Path<'_>, errors: &mut Errors) {
     let node = &affinity["nodeAffinity"];
     let here = at.field("nodeAffinity");
     if !node[REQUIRED].is_null() {
-        let required = here.field(REQUIRED);
-        let terms = &node[REQUIRED]["nodeSelectorTerms"];
-        if is_empty(terms) {
-            let why = "must have at least one node selector term";
-            errors.required(&required.field("nodeSelectorTerms"), why);
-        }
-        for (i, term) in items(terms).iter().enumerate() {
-            node_term(term, &required.field("nodeSelectorTerms").index(i), errors);
-        }
+        node_selector(&node[REQUIRED], &here.field(REQUIRED), errors);
     }
     for (i, preference) in items(&node[PREFERRED]).iter().enumerate() {
         let list = here.field(PREFERRED);
@@ -40,6 +32,17 @@ pub(super) fn affinity(affinity: &Value, at: &Path<'_>, errors: &mut Errors) {
             weight(&preference["weight"], &list.index(i).field("weight"), errors);
             pod_term(&preference["podAffinityTerm"], &list.index(i).field("podAffinityTerm"), errors);
         }
+    }
+}
+
+/// Terms of which a node has to meet one; also of a volume.
+pub(in crate::kind) fn node_selector(selector: &Value, at: &Path<'_>, errors: &mut Errors) {
+    let (terms, here) = (&selector["nodeSelectorTerms"], at.field("nodeSelectorTerms"));
+    if is_empty(terms) {
+        errors.required(&here, "must have at least one node selector term");
+    }
+    for (i, term) in items(terms).iter().enumerate() {
+        node_term(term, &here.index(i), errors);
     }
 }
 

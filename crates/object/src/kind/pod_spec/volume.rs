@@ -1,6 +1,7 @@
 //! Rules of volumes.
 
 use crate::json::{entries, items, text};
+use crate::kind::claim_spec;
 use crate::kind::errors::Errors;
 use crate::name;
 use crate::path::Path;
@@ -48,8 +49,18 @@ fn validate_source(volume: &Value, at: &Path<'_>, errors: &mut Errors) {
             "persistentVolumeClaim" if text(&source["claimName"]).is_empty() => {
                 errors.required(&here.field("claimName"), "");
             }
+            "ephemeral" => ephemeral(source, &here, errors),
             _ => {}
         }
+    }
+}
+
+fn ephemeral(source: &Value, at: &Path<'_>, errors: &mut Errors) {
+    let (template, here) = (&source["volumeClaimTemplate"], at.field("volumeClaimTemplate"));
+    if template.is_null() {
+        errors.required(&here, "");
+    } else {
+        claim_spec::validate_template(template, &here, errors);
     }
 }
 
@@ -60,7 +71,8 @@ fn empty_dir(source: &Value, at: &Path<'_>, errors: &mut Errors) {
     }
 }
 
-fn host_path(source: &Value, at: &Path<'_>, errors: &mut Errors) {
+/// A path of the machine; also of a PersistentVolume.
+pub(in crate::kind) fn host_path(source: &Value, at: &Path<'_>, errors: &mut Errors) {
     let path = text(&source["path"]);
     if path.is_empty() {
         errors.required(&at.field("path"), "");

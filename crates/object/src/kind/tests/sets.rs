@@ -176,7 +176,7 @@ fn stateful_sets_that_are_refused() {
         (
             "volumeClaimTemplates: [{metadata: {name: data}, spec: {accessModes: [ReadWriteOnce]}}],",
             expect![[r#"
-                422 StatefulSet.apps "s" is invalid: spec.volumeClaimTemplates: Forbidden: persistent volumes are not supported by this server: give the template a hostPath or an emptyDir volume
+                422 StatefulSet.apps "s" is invalid: spec.volumeClaimTemplates[0].spec.resources[storage]: Required value
             "#]],
         ),
         (
