@@ -16,6 +16,7 @@ mod discovery;
 mod disruption;
 mod endpoint_slice;
 mod endpoints;
+mod ephemeral_volume;
 mod garbage;
 mod horizontal_pod_autoscaler;
 mod job;
@@ -33,8 +34,10 @@ mod root_ca;
 mod service;
 mod service_account;
 mod stateful_set;
+mod storage_protection;
 mod taint_eviction;
 mod ttl_after_finished;
+mod volume_binding;
 
 use client::Caches;
 use client::kube;
@@ -79,6 +82,9 @@ fn run(caches: Caches, options: &Options, shutdown: CancellationToken) -> impl F
         node_lifecycle::controller(&caches),
         taint_eviction::controller(&caches),
         pod_gc::controller(&caches),
+        volume_binding::controller(&caches),
+        storage_protection::controller(&caches),
+        ephemeral_volume::controller(&caches),
     ];
     loops.extend(options.ca_pem.clone().map(|ca_pem| root_ca::controller(&caches, ca_pem)));
     async move {

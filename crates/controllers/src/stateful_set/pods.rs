@@ -5,6 +5,7 @@ use std::sync::Arc;
 use object::time::Timestamp;
 use serde_json::Value;
 
+use super::claims;
 use crate::pod::{self, Availability};
 use crate::revisions::{self, History, REVISION_HASH};
 
@@ -141,6 +142,7 @@ impl<'a> World<'a> {
         if let Some(service) = set["spec"]["serviceName"].as_str().filter(|service| !service.is_empty()) {
             pod["spec"]["subdomain"] = service.into();
         }
+        claims::mount(set, &mut pod);
         pod
     }
 }

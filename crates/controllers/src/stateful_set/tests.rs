@@ -7,6 +7,7 @@ use expect_test::{Expect, expect};
 use object::time::Timestamp;
 use serde_json::{Value, json};
 
+use super::claims;
 use super::plan::{Plan, plan};
 use super::pods::World;
 use super::status::plan_status;
@@ -246,4 +247,65 @@ fn every_life_keeps_its_promises_and_ends() {
             }
         }
     }
+}
+
+fn with_claims(policy: Value) -> Value {
+    let mut set = set(
+        2,
+        json!({
+            "selector": { "matchLabels": { "app": "web" } },
+            "volumeClaimTemplates": [{ "metadata": { "name": "data", "labels": { "l": "1" } }, "spec": { "s": 1 } }],
+            "persistentVolumeClaimRetentionPolicy": policy,
+        }),
+    );
+    set["metadata"]["namespace"] = "ns".into();
+    set
+}
+
+#[test]
+fn each_pod_has_its_claims() {
+    let set = with_claims(json!({}));
+    let history = history();
+    let pod = World::new(&set, &history, &[], now()).new_pod(1, json!({}));
+    expect![[r#"[{"name":"data","persistentVolumeClaim":{"claimName":"data-web-1"}}]"#]]
+        .assert_eq(&pod["spec"]["volumes"].to_string());
+    let needs = claims::plan_needs(&set, "web-1", |_| None);
+    expect![[r#"[{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"labels":{"app":"web","l":"1"},"name":"data-web-1","namespace":"ns"},"spec":{"s":1}}]"#]]
+        .assert_eq(&Value::from(needs.create).to_string());
+    let there = |claim: Value| move |_: &str| Some(Arc::new(claim.clone()));
+    assert_eq!(claims::plan_needs(&set, "web-1", there(json!({}))), claims::Needs::default());
+    let leaving = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+    assert_eq!(claims::plan_needs(&set, "web-1", there(leaving)).leaving, ["data-web-1"]);
+    let stale =
+        json!({ "metadata": { "ownerReferences": [{ "kind": "Pod", "name": "web-1", "uid": "1" }] } });
+    assert_eq!(claims::plan_needs(&set, "web-1", there(stale)).leaving, ["data-web-1"]);
+    assert!(claims::is_named_by(&set, "data-web-12") && !claims::is_named_by(&set, "data-web-x"));
+}
+
+#[test]
+fn claims_go_with_what_the_policy_says() {
+    let owners = |policy: Value| {
+        let set = with_claims(policy);
+        let numbered = |ordinal: usize| {
+            let mut pod = Value::clone(&new(ordinal, "ready"));
+            pod["metadata"]["uid"] = format!("p{ordinal}").into();
+            Arc::new(pod)
+        };
+        let pods = [numbered(0), numbered(2)];
+        let history = history();
+        let world = World::new(&set, &history, &pods, now());
+        let claim = |name: &str| Some(Arc::new(json!({ "metadata": { "name": name } })));
+        let mut text = String::new();
+        for (claim, owners) in claims::plan_owners(&world, claim) {
+            for owner in owners {
+                write!(text, "{}:{} ", name(&claim), owner["uid"]).expect("a string");
+            }
+        }
+        text
+    };
+    assert_eq!(owners(json!({ "whenDeleted": "Retain", "whenScaled": "Retain" })), "");
+    assert_eq!(owners(json!({ "whenDeleted": "Delete" })), "data-web-0:\"u\" data-web-2:\"u\" ");
+    assert_eq!(owners(json!({ "whenScaled": "Delete" })), "data-web-2:\"p2\" ");
+    let both = json!({ "whenDeleted": "Delete", "whenScaled": "Delete" });
+    assert_eq!(owners(both), "data-web-0:\"u\" data-web-2:\"p2\" ");
 }
