@@ -7,6 +7,9 @@ mod resources;
 pub(crate) mod spread;
 pub(crate) mod taints;
 pub(crate) mod together;
+mod volumes;
+
+pub use volumes::Provision;
 
 use serde_json::Value;
 
@@ -17,27 +20,21 @@ use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
 pub(crate) struct Prepared {
     spread: spread::Counts,
     together: together::Neighbours,
+    pub(crate) volumes: volumes::Needs,
 }
 
 /// Looks over the whole snapshot once; the error is what no node can cure.
 pub(crate) fn prepare(pod: &PodInfo, snapshot: &Snapshot) -> Result<Prepared, String> {
     refuse_unsupported(&pod.object)?;
-    Ok(Prepared { spread: spread::count(pod, snapshot)?, together: together::look(pod, snapshot)? })
+    Ok(Prepared {
+        volumes: volumes::look(pod, snapshot)?,
+        spread: spread::count(pod, snapshot)?,
+        together: together::look(pod, snapshot)?,
+    })
 }
 
 /// What this scheduler does not do it says, instead of placing the pod as if it had not been asked.
 fn refuse_unsupported(pod: &Value) -> Result<(), String> {
-    for volume in pod["spec"]["volumes"].as_array().into_iter().flatten() {
-        if let Some(claim) = volume["persistentVolumeClaim"]["claimName"].as_str() {
-            return Err(format!("persistentvolumeclaim \"{claim}\" not found"));
-        }
-        if volume["ephemeral"].is_object() {
-            let name = volume["name"].as_str().unwrap_or_default();
-            return Err(format!(
-                "volume \"{name}\" is ephemeral, and this scheduler has no persistent volumes"
-            ));
-        }
-    }
     match pod["spec"]["resourceClaims"].as_array() {
         Some(claims) if !claims.is_empty() => {
             Err("resource claims are not supported by this scheduler".into())
@@ -53,6 +50,7 @@ pub(crate) fn check(pod: &PodInfo, node: &NodeInfo, prepared: &Prepared) -> Resu
     affinity::check(&pod.object, &node.object)?;
     ports::check(pod, node)?;
     resources::check(pod, node)?;
+    prepared.volumes.check(node)?;
     prepared.spread.check(node)?;
     prepared.together.check(node)
 }

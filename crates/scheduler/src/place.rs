@@ -1,6 +1,6 @@
 //! The decision: pure, so that a case is data.
 
-use crate::filter;
+use crate::filter::{self, Provision};
 use crate::message::{Reject, explain, explain_refusal};
 use crate::score;
 use crate::snapshot::{NodeInfo, PodInfo, Snapshot};
@@ -15,6 +15,14 @@ pub enum Placement {
     Node(String),
     /// Nowhere, and why: the message of the pod's PodScheduled condition.
     Nowhere(String),
+}
+
+/// What the claims of a pod that have no volume yet get on a node; `None` when the node does not do (any more).
+pub(crate) fn provide(pod: &PodInfo, node: &str, snapshot: &Snapshot) -> Option<Vec<Provision>> {
+    let prepared = filter::prepare(pod, snapshot).ok()?;
+    let node = snapshot.all.get(node).filter(|node| !node.object.is_null())?;
+    prepared.volumes.check(node).ok()?;
+    prepared.volumes.provide(node).ok()
 }
 
 /// Chooses a node for a pod.

@@ -3,7 +3,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use client::k8s_openapi::api::core::v1::{Node, Pod};
+use client::k8s_openapi::api::core::v1::{Node, PersistentVolume, PersistentVolumeClaim, Pod};
+use client::k8s_openapi::api::storage::v1::StorageClass;
 use client::{Cache, Caches, Deletion, Key, Objects, Patch, Recorder, kube};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -11,9 +12,12 @@ use object::time::{self, Timestamp};
 use reconcile::{Error, Handle, Loop, Outcome, Reconciler};
 use serde_json::{Value, json};
 
+use crate::filter::Provision;
 use crate::message;
 use crate::preempt::Preemption;
 use crate::state::{Decision, NAME, State, needs_place};
+use crate::storage::Part;
+use crate::volumes::VolumeWriter;
 
 /// Bindings under way at once: they wait for the disk together rather than one after the other.
 const WORKERS: usize = 16;
@@ -35,7 +39,9 @@ pub fn start(client: kube::Client, options: Options) -> Handle {
 struct Scheduler {
     pods: Cache,
     nodes: Cache,
+    storage: Vec<(Part, Cache)>,
     objects: Objects,
+    volumes: VolumeWriter,
     events: Recorder,
     state: Arc<Mutex<State>>,
 }
@@ -43,20 +49,33 @@ struct Scheduler {
 fn scheduler(client: &kube::Client) -> Loop {
     let caches = Caches::new(client.clone());
     let (pods, nodes) = (caches.of::<Pod>(), caches.of::<Node>());
+    let storage = vec![
+        (Part::Claim, caches.of::<PersistentVolumeClaim>()),
+        (Part::Volume, caches.of::<PersistentVolume>()),
+        (Part::Class, caches.of::<StorageClass>()),
+    ];
     let state = Arc::new(Mutex::new(State::default()));
     let scheduler = Scheduler {
         pods: pods.clone(),
         nodes: nodes.clone(),
+        storage: storage.clone(),
+        volumes: VolumeWriter::new(client),
         objects: Objects::of::<Pod>(client),
         events: Recorder::start(client, NAME),
         state: state.clone(),
     };
     let (on_nodes, ranked) = (state.clone(), pods.clone());
-    let work = Loop::new("scheduler", Arc::new(scheduler), WORKERS);
+    let mut work = Loop::new("scheduler", Arc::new(scheduler), WORKERS);
     // The more important pod is placed first.
     work.queue().rank_by(move |key| {
         ranked.get(key).and_then(|pod| pod["spec"]["priority"].as_i64()).unwrap_or_default()
     });
+    for (part, cache) in storage {
+        let state = state.clone();
+        work = work.watch(&cache, move |change| {
+            state.lock().expect("nothing panics while holding it").see_storage(part, change)
+        });
+    }
     work.watch(&nodes, move |change| {
         on_nodes.lock().expect("nothing panics while holding it").see_node(change)
     })
@@ -81,12 +100,13 @@ impl Scheduler {
         };
         let decision = {
             let mut state = self.state();
-            state.prime(&self.nodes, &self.pods);
+            state.prime(&self.nodes, &self.pods, &self.storage);
             state.decide(&key, &pod)
         };
         match decision {
             Decision::Wait => Ok(None),
             Decision::Bind(node) => self.bind(&key, &pod, &node).await,
+            Decision::Provide(node, lacks) => self.provide(&key, &node, &lacks).await,
             Decision::Preempt(found, message) => self.make_room(&key, &pod, &found, &message).await,
             Decision::Refuse(message) => self.refuse(&key, &pod, &message, None).await,
         }
@@ -118,6 +138,17 @@ impl Scheduler {
                 Err(error.into())
             }
         }
+    }
+
+    /// Has volumes found or made; their claims tell when they are there.
+    async fn provide(&self, key: &Key, node: &str, lacks: &[Provision]) -> Outcome {
+        for provision in lacks {
+            if let Err(error) = self.volumes.write(provision, node).await {
+                self.unassume(key);
+                return Err(error.into());
+            }
+        }
+        Ok(None)
     }
 
     /// Takes an assumed pod back, unless the cache has shown it to be bound meanwhile.

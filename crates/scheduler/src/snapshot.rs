@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::amounts::Amounts;
 use crate::filter::ports::{HostPort, host_ports};
+use crate::storage::Storage;
 
 /// A pod, with what the decisions need read out once.
 #[derive(Clone, Debug)]
@@ -84,6 +85,8 @@ pub struct Snapshot {
     /// Existing nodes, and names that pods are bound to although there is no such node (yet).
     pub(crate) all: BTreeMap<String, NodeInfo>,
     places: BTreeMap<Key, String>,
+    /// Claims, volumes and classes.
+    pub storage: Storage,
 }
 
 impl Snapshot {

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use client::{Cache, Change, Key};
 use serde_json::Value;
 
-use crate::place::{Placement, place};
+use crate::filter::Provision;
+use crate::place::{Placement, place, provide};
 use crate::preempt::{Nominee, Preemption, preempt};
 use crate::snapshot::{PodInfo, Snapshot};
+use crate::storage::Part;
 
 /// Pods that name another scheduler are not ours.
 pub(crate) const NAME: &str = "default-scheduler";
@@ -21,6 +23,8 @@ pub(crate) struct State {
     waiting: BTreeSet<Key>,
     /// Those of them that others make room for.
     nominees: BTreeMap<Key, Nominee>,
+    /// Pods that have their node and wait there for volumes, with the uid.
+    providing: BTreeMap<Key, String>,
     /// Whether the snapshot began with all that was there.
     primed: bool,
 }
@@ -30,6 +34,8 @@ pub(crate) enum Decision {
     /// Nothing now: it is assumed already and its binding on the way into the cache, or its victims are still there.
     Wait,
     Bind(String),
+    /// To have volumes found or made on this node; the pod is bound when they are there.
+    Provide(String, Vec<Provision>),
     /// Others have to go; the message says why it does not fit as it is.
     Preempt(Preemption, String),
     Refuse(String),
@@ -70,6 +76,7 @@ impl State {
         let key = &change.key;
         let Some(pod) = change.new.as_ref().filter(|pod| !is_terminal(pod)) else {
             self.waiting.remove(key);
+            self.providing.remove(key);
             let reserved = self.nominees.remove(key).is_some();
             let freed = self.snapshot.remove_pod(key);
             return if freed || reserved { self.all_waiting() } else { Vec::new() };
@@ -77,6 +84,7 @@ impl State {
         if let Some(node) = pod["spec"]["nodeName"].as_str().filter(|name| !name.is_empty()) {
             self.waiting.remove(key);
             self.nominees.remove(key);
+            self.providing.remove(key);
             let new = self.snapshot.place_of(key).is_none();
             self.snapshot.put_pod(key.clone(), node, PodInfo::of(pod.clone()));
             // Somebody may have waited for this company.
@@ -85,10 +93,23 @@ impl State {
         if needs_place(pod) { vec![key.clone()] } else { Vec::new() }
     }
 
+    /// Answers which pods to try again: those whose claims or volumes may be there now.
+    pub(crate) fn see_storage(&mut self, part: Part, change: &Change) -> Vec<Key> {
+        self.snapshot.storage.see(part, change);
+        let here = |key: &&Key| part != Part::Claim || key.namespace == change.key.namespace;
+        self.waiting.iter().chain(self.providing.keys()).filter(here).cloned().collect()
+    }
+
     /// Takes in all that was there before the first decision.
-    pub(crate) fn prime(&mut self, nodes: &Cache, pods: &Cache) {
+    pub(crate) fn prime(&mut self, nodes: &Cache, pods: &Cache, storage: &[(Part, Cache)]) {
         if std::mem::replace(&mut self.primed, true) {
             return;
+        }
+        for (part, cache) in storage {
+            for object in cache.list() {
+                let change = Change { key: Key::of(&object), old: None, new: Some(object) };
+                self.snapshot.storage.see(*part, &change);
+            }
         }
         for node in nodes.list() {
             self.snapshot.put_node(node);
@@ -115,23 +136,42 @@ impl State {
 
     /// Decides, and assumes the pod to be where it goes before the next decision is made.
     pub(crate) fn decide(&mut self, key: &Key, pod: &Arc<Value>) -> Decision {
-        if let Some((uid, _)) = self.snapshot.place_of(key) {
-            if pod["metadata"]["uid"] == uid {
+        let info = PodInfo::of(pod.clone());
+        if let Some((uid, node)) = self.snapshot.place_of(key) {
+            let same = pod["metadata"]["uid"] == uid;
+            let waits = self.providing.get(key).is_some_and(|waiting| waiting == uid);
+            if same && !waits {
                 return Decision::Wait;
             }
-            // Another pod of the same name was there before.
-            self.snapshot.remove_pod(key);
+            let node = node.to_owned();
+            match same.then(|| provide(&info, &node, &self.snapshot)).flatten() {
+                Some(left) => return self.go_on(key, node, left),
+                // The node does not do any more, or another pod of the same name was there before.
+                None => self.unassume(key),
+            }
         }
-        let info = PodInfo::of(pod.clone());
         match self.with_reserved(key, &info, |snapshot| place(&info, snapshot)) {
             Placement::Node(node) => {
                 self.waiting.remove(key);
                 self.nominees.remove(key);
+                let needed = provide(&info, &node, &self.snapshot).unwrap_or_default();
+                if !needed.is_empty() {
+                    self.providing.insert(key.clone(), info.uid().to_owned());
+                }
                 self.snapshot.put_pod(key.clone(), &node, info);
-                Decision::Bind(node)
+                self.go_on(key, node, needed)
             }
             Placement::Nowhere(message) => self.look_for_room(key, info, message),
         }
+    }
+
+    /// Binds a pod that has its node, unless it lacks volumes there.
+    fn go_on(&mut self, key: &Key, node: String, lacks: Vec<Provision>) -> Decision {
+        if lacks.is_empty() {
+            self.providing.remove(key);
+            return Decision::Bind(node);
+        }
+        Decision::Provide(node, lacks)
     }
 
     fn look_for_room(&mut self, key: &Key, info: PodInfo, message: String) -> Decision {
@@ -177,10 +217,14 @@ impl State {
     pub(crate) fn forget(&mut self, key: &Key) {
         self.waiting.remove(key);
         self.nominees.remove(key);
+        if self.providing.remove(key).is_some() {
+            self.snapshot.remove_pod(key);
+        }
     }
 
     /// Takes an assumed pod back.
     pub(crate) fn unassume(&mut self, key: &Key) {
+        self.providing.remove(key);
         self.snapshot.remove_pod(key);
     }
 

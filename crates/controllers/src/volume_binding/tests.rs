@@ -77,23 +77,35 @@ fn check(claim: Value, volumes: &[Value], want: Expect) {
 
 #[test]
 fn claims_that_find_a_volume() {
-    check(claim(json!({})), &[volume(json!({}))], expect![[r#"
+    check(
+        claim(json!({})),
+        &[volume(json!({}))],
+        expect![[r#"
         volume {"metadata":{"annotations":{"pv.kubernetes.io/bound-by-controller":"yes"}},"spec":{"claimRef":{"apiVersion":"v1","kind":"PersistentVolumeClaim","name":"c","namespace":"ns","resourceVersion":"5","uid":"u"}}}
         claim {"metadata":{"annotations":{"pv.kubernetes.io/bind-completed":"yes","pv.kubernetes.io/bound-by-controller":"yes"}},"spec":{"volumeName":"v"}}
         claim status {"accessModes":["ReadWriteOnce","ReadOnlyMany"],"capacity":{"storage":"3Gi"},"phase":"Bound"}
-    "#]]);
+    "#]],
+    );
     let reserved =
         json!({ "spec": { "claimRef": { "namespace": "ns", "name": "c" }, "storageClassName": "late" } });
-    check(claim(json!({ "spec": { "storageClassName": "late" } })), &[volume(reserved)], expect![[r#"
+    check(
+        claim(json!({ "spec": { "storageClassName": "late" } })),
+        &[volume(reserved)],
+        expect![[r#"
         volume {"spec":{"claimRef":{"apiVersion":"v1","kind":"PersistentVolumeClaim","name":"c","namespace":"ns","resourceVersion":"5","uid":"u"}}}
         claim {"metadata":{"annotations":{"pv.kubernetes.io/bind-completed":"yes","pv.kubernetes.io/bound-by-controller":"yes"}},"spec":{"volumeName":"v"}}
         claim status {"accessModes":["ReadWriteOnce","ReadOnlyMany"],"capacity":{"storage":"3Gi"},"phase":"Bound"}
-    "#]]);
-    check(claim(json!({ "spec": { "volumeName": "v" } })), &[volume(json!({}))], expect![[r#"
+    "#]],
+    );
+    check(
+        claim(json!({ "spec": { "volumeName": "v" } })),
+        &[volume(json!({}))],
+        expect![[r#"
         volume {"metadata":{"annotations":{"pv.kubernetes.io/bound-by-controller":"yes"}},"spec":{"claimRef":{"apiVersion":"v1","kind":"PersistentVolumeClaim","name":"c","namespace":"ns","resourceVersion":"5","uid":"u"}}}
         claim {"metadata":{"annotations":{"pv.kubernetes.io/bind-completed":"yes"}}}
         claim status {"accessModes":["ReadWriteOnce","ReadOnlyMany"],"capacity":{"storage":"3Gi"},"phase":"Bound"}
-    "#]]);
+    "#]],
+    );
     // What is tied on both sides and told is left alone.
     let done = json!({ "spec": { "volumeName": "v" },
         "metadata": { "annotations": { "pv.kubernetes.io/bind-completed": "yes" } },
@@ -104,40 +116,76 @@ fn claims_that_find_a_volume() {
 
 #[test]
 fn claims_that_wait() {
-    check(claim(json!({})), &[], expect![[r#"
+    check(
+        claim(json!({})),
+        &[],
+        expect![[r#"
         claim Normal FailedBinding: no persistent volumes available for this claim and no storage class is set
-    "#]]);
-    check(claim(json!({ "spec": { "storageClassName": "gone" } })), &[], expect![[r#"
+    "#]],
+    );
+    check(
+        claim(json!({ "spec": { "storageClassName": "gone" } })),
+        &[],
+        expect![[r#"
         claim Warning ProvisioningFailed: storageclass.storage.k8s.io "gone" not found
-    "#]]);
-    check(claim(json!({ "spec": { "storageClassName": "hand" } })), &[], expect![[r#"
+    "#]],
+    );
+    check(
+        claim(json!({ "spec": { "storageClassName": "hand" } })),
+        &[],
+        expect![[r#"
         claim Warning ProvisioningFailed: no volume plugin matched name: kubernetes.io/no-provisioner
-    "#]]);
-    check(claim(json!({ "spec": { "storageClassName": "now" } })), &[], expect![[r#"
+    "#]],
+    );
+    check(
+        claim(json!({ "spec": { "storageClassName": "now" } })),
+        &[],
+        expect![[r#"
         claim {"metadata":{"annotations":{"volume.beta.kubernetes.io/storage-provisioner":"example.com/disk","volume.kubernetes.io/storage-provisioner":"example.com/disk"}}}
         claim Normal ExternalProvisioning: Waiting for a volume to be created either by the external provisioner 'example.com/disk' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.
-    "#]]);
-    check(claim(json!({ "spec": { "storageClassName": "late" } })), &[], expect![[r#"
+    "#]],
+    );
+    check(
+        claim(json!({ "spec": { "storageClassName": "late" } })),
+        &[],
+        expect![[r#"
         claim Normal WaitForFirstConsumer: waiting for first consumer to be created before binding
-    "#]]);
-    check(claim(json!({ "spec": { "storageClassName": "late" }, "waiting": "p" })), &[], expect![[r#"
+    "#]],
+    );
+    check(
+        claim(json!({ "spec": { "storageClassName": "late" }, "waiting": "p" })),
+        &[],
+        expect![[r#"
         claim Normal WaitForPodScheduled: waiting for pod p to be scheduled
-    "#]]);
+    "#]],
+    );
     let selected = json!({ "volume.kubernetes.io/selected-node": "n" });
     let selected = json!({ "spec": { "storageClassName": "late" }, "metadata": { "annotations": selected } });
-    check(claim(selected), &[], expect![[r#"
+    check(
+        claim(selected),
+        &[],
+        expect![[r#"
         claim {"metadata":{"annotations":{"volume.beta.kubernetes.io/storage-provisioner":"dory.dev/local","volume.kubernetes.io/storage-provisioner":"dory.dev/local"}}}
         claim Normal ExternalProvisioning: Waiting for a volume to be created either by the external provisioner 'dory.dev/local' or manually by the system administrator. If volume creation is delayed, please verify that the provisioner is running and correctly registered.
-    "#]]);
+    "#]],
+    );
     let named = || claim(json!({ "spec": { "volumeName": "v" } }));
     check(named(), &[], expect![[""]]);
     let taken = json!({ "spec": { "claimRef": { "namespace": "ns", "name": "other" } } });
-    check(named(), &[volume(taken)], expect![[r#"
+    check(
+        named(),
+        &[volume(taken)],
+        expect![[r#"
         claim Warning FailedBinding: volume "v" already bound to a different claim.
-    "#]]);
-    check(named(), &[volume(json!({ "spec": { "capacity": { "storage": "1Gi" } } }))], expect![[r#"
+    "#]],
+    );
+    check(
+        named(),
+        &[volume(json!({ "spec": { "capacity": { "storage": "1Gi" } } }))],
+        expect![[r#"
         claim Warning VolumeMismatch: Cannot bind to requested volume "v": requested PV is too small
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -146,15 +194,23 @@ fn claims_that_are_lost() {
         claim(json!({ "spec": { "volumeName": volume }, "status": { "phase": "Bound" },
             "metadata": { "annotations": { "pv.kubernetes.io/bind-completed": "yes" } } }))
     };
-    check(bound("v"), &[], expect![[r#"
+    check(
+        bound("v"),
+        &[],
+        expect![[r#"
         claim status {"accessModes":null,"capacity":null,"phase":"Lost"}
         claim Warning ClaimLost: Bound claim has lost its PersistentVolume. Data on the volume is lost!
-    "#]]);
+    "#]],
+    );
     let other = volume(json!({ "spec": { "claimRef": { "namespace": "ns", "name": "c", "uid": "other" } } }));
-    check(bound("v"), &[other], expect![[r#"
+    check(
+        bound("v"),
+        &[other],
+        expect![[r#"
         claim status {"accessModes":null,"capacity":null,"phase":"Lost"}
         claim Warning ClaimMisbound: Two claims are bound to the same volume, this one is bound incorrectly
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -169,14 +225,22 @@ fn claims_that_grow() {
     let tied = json!({ "spec": { "claimRef": { "namespace": "ns", "name": "c", "uid": "u" } } });
     let own =
         json!({ "metadata": { "annotations": { "pv.kubernetes.io/provisioned-by": "dory.dev/local" } } });
-    check(grown("late"), &[merged(&volume(tied.clone()), &own)], expect![[r#"
+    check(
+        grown("late"),
+        &[merged(&volume(tied.clone()), &own)],
+        expect![[r#"
         volume {"spec":{"capacity":{"storage":"9Gi"}}}
         claim status {"capacity":{"storage":"9Gi"}}
         claim Normal VolumeResizeSuccessful: Volume expanded
-    "#]]);
-    check(grown("now"), &[volume(tied)], expect![[r#"
+    "#]],
+    );
+    check(
+        grown("now"),
+        &[volume(tied)],
+        expect![[r#"
         claim Normal ExternalExpanding: waiting for an external controller to expand this PVC
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -194,31 +258,63 @@ fn where_volumes_stand() {
     };
     let own = || json!({ "pv.kubernetes.io/provisioned-by": "dory.dev/local" });
     let ours = || json!({ "pv.kubernetes.io/bound-by-controller": "yes" });
-    check(json!({ "status": { "phase": "Pending" } }), Claimant::Missing, expect![[r#"
+    check(
+        json!({ "status": { "phase": "Pending" } }),
+        Claimant::Missing,
+        expect![[r#"
         volume status {"message":null,"phase":"Available"}
-    "#]]);
+    "#]],
+    );
     check(json!({}), Claimant::Missing, expect![[""]]);
-    check(tied("Retain", json!({})), Claimant::Bound, expect![[r#"
+    check(
+        tied("Retain", json!({})),
+        Claimant::Bound,
+        expect![[r#"
         volume status {"message":null,"phase":"Bound"}
-    "#]]);
+    "#]],
+    );
     check(tied("Retain", json!({})), Claimant::Binding, expect![[""]]);
-    check(tied("Retain", json!({})), Claimant::Missing, expect![[r#"
+    check(
+        tied("Retain", json!({})),
+        Claimant::Missing,
+        expect![[r#"
         volume status {"message":null,"phase":"Released"}
-    "#]]);
-    check(tied("Delete", own()), Claimant::Missing, expect![[r#"
+    "#]],
+    );
+    check(
+        tied("Delete", own()),
+        Claimant::Missing,
+        expect![[r#"
         volume status {"message":null,"phase":"Released"}
-    "#]]);
-    check(tied("Delete", json!({})), Claimant::Missing, expect![[r#"
+    "#]],
+    );
+    check(
+        tied("Delete", json!({})),
+        Claimant::Missing,
+        expect![[r#"
         volume status {"message":"volume \"v\" was made by hand, and what is on it is not deleted by this server: set its persistentVolumeReclaimPolicy to Retain, or delete the data and then the PersistentVolume","phase":"Failed"}
         volume Warning VolumeFailedDelete: volume "v" was made by hand, and what is on it is not deleted by this server: set its persistentVolumeReclaimPolicy to Retain, or delete the data and then the PersistentVolume
-    "#]]);
-    check(tied("Delete", own()), Claimant::Elsewhere, expect![[r#"
+    "#]],
+    );
+    check(
+        tied("Delete", own()),
+        Claimant::Elsewhere,
+        expect![[r#"
         volume status {"message":null,"phase":"Released"}
-    "#]]);
-    check(tied("Retain", ours()), Claimant::Elsewhere, expect![[r#"
+    "#]],
+    );
+    check(
+        tied("Retain", ours()),
+        Claimant::Elsewhere,
+        expect![[r#"
         volume {"metadata":{"annotations":{"pv.kubernetes.io/bound-by-controller":null}},"spec":{"claimRef":null}}
-    "#]]);
-    check(tied("Retain", json!({})), Claimant::Elsewhere, expect![[r#"
+    "#]],
+    );
+    check(
+        tied("Retain", json!({})),
+        Claimant::Elsewhere,
+        expect![[r#"
         volume {"spec":{"claimRef":{"resourceVersion":null,"uid":null}}}
-    "#]]);
+    "#]],
+    );
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use client::Key;
+use client::{Change, Key};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
 use super::{Placement, place};
 use crate::snapshot::{PodInfo, Snapshot};
+use crate::storage::Part;
 
 /// Reads `{ nodes: [..], pods: [..], pod: .. }` in YAML-like JSON, with what is usual left out.
 fn decide(case: &Value) -> String {
@@ -28,6 +29,7 @@ fn decide(case: &Value) -> String {
         let node = pod["on"].as_str().unwrap_or("a").to_owned();
         snapshot.put_pod(Key::new("ns", index.to_string()), &node, PodInfo::of(Arc::new(as_pod(pod))));
     }
+    storage(case, &mut snapshot);
     match place(&PodInfo::of(Arc::new(as_pod(case["pod"].clone()))), &snapshot) {
         Placement::Node(name) => name,
         Placement::Nowhere(message) => message,
@@ -256,15 +258,74 @@ fn pods_that_are_there_may_keep_others_away() {
     check(json!({ "nodes": nodes, "pods": there, "pod": { "labels": { "app": "other" } } }), expect!["a"]);
 }
 
+fn storage(case: &Value, snapshot: &mut Snapshot) {
+    for (name, part) in [("claims", Part::Claim), ("volumes", Part::Volume), ("classes", Part::Class)] {
+        for object in case[name].as_array().cloned().unwrap_or_default() {
+            let key = Key::of(&object);
+            snapshot.storage.see(part, &Change { key, old: None, new: Some(Arc::new(object)) });
+        }
+    }
+}
+
+/// A pod with the claim `c` on two nodes, of which `b` is in the west.
+fn with_claim(claim: &Value, volumes: &Value, expected: &Expect) {
+    let mut case = json!({
+        "nodes": [{ "name": "a" }, { "name": "b", "labels": { "zone": "west" } }],
+        "pod": { "spec": { "volumes": [{ "name": "data", "persistentVolumeClaim": { "claimName": "c" } }] } },
+        "volumes": volumes,
+        "classes": [
+            { "metadata": { "name": "late" }, "provisioner": "p", "volumeBindingMode": "WaitForFirstConsumer" },
+            { "metadata": { "name": "hand" }, "provisioner": "kubernetes.io/no-provisioner",
+                "volumeBindingMode": "WaitForFirstConsumer" },
+            { "metadata": { "name": "now" }, "provisioner": "p", "volumeBindingMode": "Immediate" } ],
+    });
+    if !claim.is_null() {
+        let mut claim = claim.clone();
+        claim["metadata"]["namespace"] = "ns".into();
+        claim["metadata"]["name"] = "c".into();
+        if claim["spec"]["accessModes"].is_null() {
+            claim["spec"]["accessModes"] = json!(["ReadWriteOnce"]);
+        }
+        case["claims"] = json!([claim]);
+    }
+    if claim["used"] == true {
+        case["pods"] = json!([{ "on": "a", "spec": case["pod"]["spec"] }]);
+    }
+    expected.assert_eq(&decide(&case));
+}
+
+#[test]
+fn claims_decide_where_a_pod_may_run() {
+    let none = json!([]);
+    let west = |name: &str, class: &str| {
+        json!([{ "metadata": { "name": name }, "status": { "phase": "Available" },
+            "spec": { "storageClassName": class, "accessModes": ["ReadWriteOnce"], "nodeAffinity": { "required": {
+                "nodeSelectorTerms": [{ "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["west"] }] }] } } } }])
+    };
+    let of = |class: &str| json!({ "spec": { "storageClassName": class } });
+    let bound = || json!({ "spec": { "volumeName": "v" }, "metadata": { "annotations": { "pv.kubernetes.io/bind-completed": "yes" } } });
+    with_claim(&Value::Null, &none, &expect![[r#"0/2 nodes are available: persistentvolumeclaim "c" not found. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."#]]);
+    with_claim(&of("now"), &none, &expect!["0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."]);
+    with_claim(&bound(), &west("v", ""), &expect!["b"]);
+    with_claim(&bound(), &none, &expect!["0/2 nodes are available: 2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s). preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."]);
+    with_claim(&of("late"), &none, &expect!["a"]);
+    with_claim(&of("hand"), &none, &expect!["0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."]);
+    with_claim(&of("hand"), &west("v", "hand"), &expect!["b"]);
+    let mut selected = of("late");
+    selected["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = "b".into();
+    with_claim(&selected, &none, &expect!["b"]);
+    let mut leaving = bound();
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    with_claim(&leaving, &none, &expect![[r#"0/2 nodes are available: persistentvolumeclaim "c" is being deleted. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."#]]);
+    let mut alone = bound();
+    alone["spec"]["accessModes"] = json!(["ReadWriteOncePod"]);
+    with_claim(&alone, &west("v", ""), &expect!["b"]);
+    alone["used"] = true.into();
+    with_claim(&alone, &west("v", ""), &expect!["0/2 nodes are available: 2 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."]);
+}
+
 #[test]
 fn what_is_not_supported_is_said() {
-    check(
-        json!({ "nodes": [{ "name": "a" }], "pod": { "spec": { "volumes": [
-            { "name": "data", "persistentVolumeClaim": { "claimName": "data" } }] } } }),
-        expect![[
-            r#"0/1 nodes are available: persistentvolumeclaim "data" not found. preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling."#
-        ]],
-    );
     let weighted = json!([{ "weight": 1, "podAffinityTerm": { "topologyKey": "zone",
         "namespaceSelector": { "matchLabels": { "team": "a" } } } }]);
     check(
