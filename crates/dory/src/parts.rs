@@ -246,6 +246,7 @@ pub async fn node(
         name: NODE_NAME.to_owned(),
         address: network.gateway(),
         data_dir: data.join("node"),
+        volumes_dir: data.join("volumes"),
         api_server: SocketAddrV4::new(network.gateway(), endpoints.api_port),
         labels: Vec::new(),
         meter: functions.meter().clone(),

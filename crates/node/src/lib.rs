@@ -12,6 +12,7 @@
 //! API through `client` alone and runs nothing itself: containers are `sandbox`'s, addresses `net`'s.
 #![deny(missing_docs)]
 
+mod claims;
 mod container;
 mod inotify;
 mod logs;
@@ -21,6 +22,7 @@ mod node;
 mod pod;
 mod pods;
 mod probe;
+mod provision;
 mod register;
 mod resources;
 mod runtime;

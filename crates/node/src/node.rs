@@ -13,6 +13,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::claims::Claims;
 use crate::container::resolv::Resolver;
 use crate::inotify::Watcher;
 use crate::machine::Machine;
@@ -20,6 +21,7 @@ use crate::metering;
 use crate::pod::ground::Ground;
 use crate::pod::status::Host;
 use crate::pods::Pods;
+use crate::provision::{self, Directories};
 use crate::register::{self, Registration};
 use crate::runtime::{Real, Runtime};
 use crate::server;
@@ -44,6 +46,8 @@ pub struct NodeConfig {
     pub address: Ipv4Addr,
     /// The node's own directory: logs and volumes of pods live in `<data_dir>/<uid>`.
     pub data_dir: PathBuf,
+    /// Where the provisioner of this node makes volumes: they outlive pods, and the node.
+    pub volumes_dir: PathBuf,
     /// Where connections to the `default/kubernetes` service go: the API server's listener as the host reaches it.
     pub api_server: SocketAddrV4,
     /// Further labels of the Node object.
@@ -112,6 +116,9 @@ pub async fn start(config: NodeConfig) -> Result<Arc<Node>, Error> {
         network.sweep().await;
     };
     tasks.spawn(stop.clone().run_until_cancelled_owned(sweep));
+    let directories = Directories::open(config.volumes_dir.clone())
+        .map_err(|source| Error::Directory { path: config.volumes_dir.clone(), source })?;
+    tasks.spawn(provision::run(config.caches.clone(), config.name.clone(), directories, stop.clone()));
     let proxy = Proxy {
         services: ground.services.clone(),
         slices: config.caches.of::<discovery::EndpointSlice>(),
@@ -150,6 +157,7 @@ fn ground(config: &NodeConfig, runtime: Arc<dyn Runtime>, dir: PathBuf, machine:
         runtime,
         pods: Objects::of::<api::Pod>(&client),
         sources: Sources::new(&config.caches),
+        claims: Claims::new(&client, &config.name),
         services: config.caches.of::<api::Service>(),
         recorder: Recorder::start_on(&client, "kubelet", &config.name),
         client,

@@ -1,9 +1,11 @@
 //! A pod's volumes on this machine: directories below the pod's own, filled, kept current and taken away again.
 //!
-//! emptyDir, configMap, secret, downwardAPI, projected and hostPath are what there is; a pod with any other kind stays
-//! in ContainerCreating with a FailedMount event that says so.
+//! emptyDir, configMap, secret, downwardAPI, projected, hostPath and claims are what there is; a pod with any other kind
+//! stays in ContainerCreating with a FailedMount event that says so. What lies in claims and host paths is never taken away.
 
 pub(crate) mod atomic;
+pub(crate) mod claimed;
+pub(crate) mod group;
 mod host_path;
 pub(crate) mod payload;
 mod sub_path;
@@ -20,6 +22,8 @@ use jiff::Timestamp;
 use sandbox::{Mount, Propagation};
 
 use self::atomic::Owner;
+use self::claimed::Claimed;
+use self::group::Group;
 use self::payload::{Context, Payload};
 use crate::container::env::Environment;
 use crate::container::expand::expand;
@@ -81,6 +85,12 @@ impl Volumes {
             empty_dir(&dir, empty, owner(spec).gid).map_err(io)?;
         } else if let Some(host) = &volume.host_path {
             host_path::prepare(Path::new(&host.path), host.type_.as_deref().unwrap_or_default())?;
+        } else if is_claim(volume) {
+            if let Some(claimed) = context.claims.get(&volume.name) {
+                claimed.set_up(&dir, Group::of(spec).as_ref())?;
+            } else if Claimed::read(&dir).is_none() {
+                return Err("its claim was not looked up".to_owned());
+            }
         } else {
             return Err(format!("{} volumes are not supported", kind_of(volume)));
         }
@@ -99,10 +109,7 @@ impl Volumes {
         for mount in container.volume_mounts.iter().flatten() {
             let volume = spec.volumes.iter().flatten().find(|volume| volume.name == mount.name);
             let volume = volume.ok_or_else(|| format!("volume {} is not in the pod", mount.name))?;
-            let (root, read_only) = match &volume.host_path {
-                Some(host) => (PathBuf::from(&host.path), false),
-                None => (self.dir.join(&volume.name), volume.empty_dir.is_none()),
-            };
+            let (root, read_only) = self.place(volume)?;
             let sub = match (&mount.sub_path, &mount.sub_path_expr) {
                 (Some(sub), _) if !sub.is_empty() => Some(sub.clone()),
                 (_, Some(text)) if !text.is_empty() => Some(expand(text, |name| environment.get(name))),
@@ -127,11 +134,34 @@ impl Volumes {
         Ok(mounts)
     }
 
+    /// Whether it is not known yet where a claim of the pod lies.
+    pub(crate) fn lacks(&self, name: &str) -> bool {
+        Claimed::read(&self.dir.join(name)).is_none()
+    }
+
+    /// Where a volume lies, and whether nothing may be written to it.
+    fn place(&self, volume: &api::Volume) -> Result<(PathBuf, bool), String> {
+        let own = self.dir.join(&volume.name);
+        if let Some(host) = &volume.host_path {
+            return Ok((PathBuf::from(&host.path), false));
+        }
+        if is_claim(volume) {
+            let claimed = Claimed::read(&own);
+            let claimed = claimed.ok_or_else(|| format!("volume {} is not mounted", volume.name))?;
+            return Ok((claimed.path, claimed.read_only));
+        }
+        Ok((own, volume.empty_dir.is_none()))
+    }
+
     /// Unmounts and removes everything.
     pub(crate) fn tear_down(&mut self) -> io::Result<()> {
         self.written.clear();
         remove(&self.dir)
     }
+}
+
+fn is_claim(volume: &api::Volume) -> bool {
+    volume.persistent_volume_claim.is_some() || volume.ephemeral.is_some()
 }
 
 fn propagation(word: Option<&str>) -> Propagation {
@@ -150,8 +180,9 @@ pub(crate) fn remove(dir: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     for entry in entries {
-        // Not a mount point: nothing to do, and nothing to tell apart beforehand.
-        let _ = rustix::mount::unmount(entry?.path(), rustix::mount::UnmountFlags::DETACH);
+        // Not a mount point: nothing to do, and nothing to tell apart beforehand. A link leads to what is not ours.
+        let flags = rustix::mount::UnmountFlags::DETACH | rustix::mount::UnmountFlags::NOFOLLOW;
+        let _ = rustix::mount::unmount(entry?.path(), flags);
     }
     fs::remove_dir_all(dir)
 }
@@ -225,6 +256,11 @@ mod tests {
     use crate::container::downward::Surroundings;
     use crate::sources::Gathered;
 
+    fn claimed() -> Claimed {
+        let spec = json!({ "spec": { "local": { "path": "/usr" } } });
+        Claimed::of(&spec, true).expect("a local volume")
+    }
+
     fn set_up(volumes: &mut Volumes, list: Value) -> Result<api::Pod, String> {
         let mount =
             json!([{ "name": "a", "mountPath": "/a/b" }, { "name": "a", "mountPath": "/a", "subPath": "x" }]);
@@ -232,7 +268,10 @@ mod tests {
             json!({ "spec": { "volumes": list, "containers": [{ "name": "c", "volumeMounts": mount }] } });
         let pod: api::Pod = serde_json::from_value(pod).expect("a pod");
         let (sources, around, tokens) = (Gathered::default(), Surroundings::default(), BTreeMap::new());
-        volumes.set_up(&Context { pod: &pod, sources: &sources, around: &around, tokens: &tokens })?;
+        let claims = BTreeMap::from([("known".to_owned(), claimed())]);
+        let context =
+            Context { pod: &pod, sources: &sources, around: &around, tokens: &tokens, claims: &claims };
+        volumes.set_up(&context)?;
         Ok(pod)
     }
 
@@ -282,10 +321,27 @@ mod tests {
     fn other_kinds_are_refused_by_name() {
         let dir = tempfile::tempdir().expect("a directory");
         let mut volumes = Volumes::new(dir.path().join("volumes"));
-        let list = json!([{ "name": "data", "persistentVolumeClaim": { "claimName": "c" } }]);
+        let list = json!([{ "name": "data", "nfs": { "server": "s", "path": "/p" } }]);
         assert_eq!(
             set_up(&mut volumes, list).unwrap_err(),
-            "MountVolume.SetUp failed for volume \"data\" : persistentVolumeClaim volumes are not supported"
+            "MountVolume.SetUp failed for volume \"data\" : nfs volumes are not supported"
         );
+    }
+
+    #[test]
+    fn a_claim_stays_known_and_its_volume_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut volumes = Volumes::new(dir.path().join("volumes"));
+        let list = json!([{ "name": "known", "persistentVolumeClaim": { "claimName": "c" } }]);
+        assert!(volumes.lacks("known"));
+        set_up(&mut volumes, list).expect("set up");
+        // Another process of the platform finds it.
+        let mut next = Volumes::new(dir.path().join("volumes"));
+        assert!(!next.lacks("known"));
+        let volume: api::Volume =
+            serde_json::from_value(json!({ "name": "known", "ephemeral": {} })).expect("a volume");
+        assert_eq!(next.place(&volume), Ok((PathBuf::from("/usr"), true)));
+        next.tear_down().expect("removed");
+        assert!(Path::new("/usr").exists() && next.lacks("known"));
     }
 }

@@ -9,6 +9,7 @@ use client::{Cache, Objects, Recorder};
 use serde_json::Value;
 
 use super::status::Host;
+use crate::claims::Claims;
 use crate::container::downward::Surroundings;
 use crate::container::resolv::Resolver;
 use crate::runtime::Runtime;
@@ -22,6 +23,7 @@ pub(crate) struct Ground {
     pub(crate) client: client::kube::Client,
     pub(crate) pods: Objects,
     pub(crate) sources: Sources,
+    pub(crate) claims: Claims,
     pub(crate) services: Cache,
     pub(crate) recorder: Recorder,
     /// Below it each pod has `<uid>/{logs,volumes,messages}`.

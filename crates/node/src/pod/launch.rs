@@ -85,9 +85,14 @@ pub(crate) async fn set_up_volumes(
     }
     let names = pod.spec.as_ref().map(sources::volume_names).unwrap_or_default();
     let sources = gather(ground, &pod, &names).await;
+    let claims = match ground.claims.resolve(&pod, |name| stock.volumes.lacks(name)).await {
+        Ok(claims) => claims,
+        Err(error) => return (stock, Err(error)),
+    };
     let (tokens, around) = (stock.tokens.texts(), ground.surroundings(None));
     blocking(move || {
-        let context = Context { pod: &pod, sources: &sources, around: &around, tokens: &tokens };
+        let context =
+            Context { pod: &pod, sources: &sources, around: &around, tokens: &tokens, claims: &claims };
         let result = stock.volumes.set_up(&context);
         (stock, result)
     })
@@ -104,7 +109,7 @@ pub(crate) async fn tear_down_volumes(mut stock: Stock) -> (Stock, Result<(), St
 }
 
 /// Files are touched beside the event loop: a disk that is busy must not hold up everything else.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         // A bug in the work is one of the task that asked for it.

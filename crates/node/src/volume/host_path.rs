@@ -17,13 +17,14 @@ pub(crate) fn prepare(path: &Path, kind: &str) -> Result<(), String> {
         if holds { Ok(()) } else { Err(format!("hostPath type check failed: {shown} is not a {what}")) }
     };
     match kind {
-        "" => Ok(()),
+        // As container runtimes do for the kubelet, which asks for nothing here.
+        "" if found.is_some() => Ok(()),
         "Directory" => check(is(fs::FileType::is_dir), "directory"),
         "File" => check(is(fs::FileType::is_file), "file"),
         "Socket" => check(is(FileTypeExt::is_socket), "socket file"),
         "CharDevice" => check(is(FileTypeExt::is_char_device), "character device"),
         "BlockDevice" => check(is(FileTypeExt::is_block_device), "block device"),
-        "DirectoryOrCreate" if found.is_none() => {
+        "" | "DirectoryOrCreate" if found.is_none() => {
             let made = fs::DirBuilder::new().mode(0o755).recursive(true).create(path);
             made.map_err(|error| format!("failed to make {shown}: {error}"))
         }
@@ -49,6 +50,8 @@ mod tests {
         assert!(prepare(&at("d/e"), "DirectoryOrCreate").is_ok() && at("d/e").is_dir());
         assert!(prepare(&at("f"), "FileOrCreate").is_ok() && at("f").is_file());
         assert!(prepare(&at("f"), "Directory").unwrap_err().contains("is not a directory"));
+        assert!(prepare(&at("g/h"), "").is_ok() && at("g/h").is_dir());
+        assert!(prepare(&at("f"), "").is_ok());
         assert!(prepare(Path::new("/dev/null"), "CharDevice").is_ok());
         assert!(prepare(Path::new("/a/../etc"), "").is_err());
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use client::k8s_openapi::api::core::v1 as api;
 
+use crate::claims::Resolved;
 use crate::container::downward::{self, Surroundings};
 use crate::container::env::missing;
 use crate::sources::{Gathered, Kind};
@@ -26,6 +27,8 @@ pub(crate) struct Context<'a> {
     pub(crate) around: &'a Surroundings,
     /// Service account tokens, by volume and path.
     pub(crate) tokens: &'a BTreeMap<(String, String), String>,
+    /// Where claims lie, by volume; those that were found out before are left out.
+    pub(crate) claims: &'a Resolved,
 }
 
 /// The mode of files where nothing else is said.
@@ -159,7 +162,9 @@ mod tests {
         let pod: api::Pod = pod.expect("a pod");
         let tokens = BTreeMap::from([(("v".to_owned(), "token".to_owned()), "jwt".to_owned())]);
         let around = Surroundings::default();
-        let context = Context { pod: &pod, sources: &sources, around: &around, tokens: &tokens };
+        let claims = Resolved::new();
+        let context =
+            Context { pod: &pod, sources: &sources, around: &around, tokens: &tokens, claims: &claims };
         let volume = serde_json::from_value(volume).expect("a volume");
         let files = payload(&volume, &context).expect("from the API")?;
         let line = |(path, file): (&String, &File)| {

@@ -304,24 +304,60 @@ fn claims_decide_where_a_pod_may_run() {
     };
     let of = |class: &str| json!({ "spec": { "storageClassName": class } });
     let bound = || json!({ "spec": { "volumeName": "v" }, "metadata": { "annotations": { "pv.kubernetes.io/bind-completed": "yes" } } });
-    with_claim(&Value::Null, &none, &expect![[r#"0/2 nodes are available: persistentvolumeclaim "c" not found. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."#]]);
-    with_claim(&of("now"), &none, &expect!["0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."]);
+    with_claim(
+        &Value::Null,
+        &none,
+        &expect![[
+            r#"0/2 nodes are available: persistentvolumeclaim "c" not found. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."#
+        ]],
+    );
+    with_claim(
+        &of("now"),
+        &none,
+        &expect![
+            "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+        ],
+    );
     with_claim(&bound(), &west("v", ""), &expect!["b"]);
-    with_claim(&bound(), &none, &expect!["0/2 nodes are available: 2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s). preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."]);
+    with_claim(
+        &bound(),
+        &none,
+        &expect![
+            "0/2 nodes are available: 2 node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s). preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+        ],
+    );
     with_claim(&of("late"), &none, &expect!["a"]);
-    with_claim(&of("hand"), &none, &expect!["0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."]);
+    with_claim(
+        &of("hand"),
+        &none,
+        &expect![
+            "0/2 nodes are available: 2 node(s) didn't find available persistent volumes to bind. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
+        ],
+    );
     with_claim(&of("hand"), &west("v", "hand"), &expect!["b"]);
     let mut selected = of("late");
     selected["metadata"]["annotations"]["volume.kubernetes.io/selected-node"] = "b".into();
     with_claim(&selected, &none, &expect!["b"]);
     let mut leaving = bound();
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-    with_claim(&leaving, &none, &expect![[r#"0/2 nodes are available: persistentvolumeclaim "c" is being deleted. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."#]]);
+    with_claim(
+        &leaving,
+        &none,
+        &expect![[
+            r#"0/2 nodes are available: persistentvolumeclaim "c" is being deleted. preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."#
+        ]],
+    );
     let mut alone = bound();
     alone["spec"]["accessModes"] = json!(["ReadWriteOncePod"]);
     with_claim(&alone, &west("v", ""), &expect!["b"]);
     alone["used"] = true.into();
-    with_claim(&alone, &west("v", ""), &expect!["0/2 nodes are available: 2 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."]);
+    with_claim(
+        &alone,
+        &west("v", ""),
+        &expect![
+            "0/2 nodes are available: 2 node(s) unavailable due to PersistentVolumeClaim with ReadWriteOncePod access mode already in-use by another pod. preemption: 0/2 nodes are available: 2 No preemption victims found for incoming pod."
+        ],
+    );
 }
 
 #[test]

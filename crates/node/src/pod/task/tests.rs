@@ -96,6 +96,7 @@ fn world() -> World {
         runtime: Arc::new(fake.clone()),
         pods: Objects::of::<api::Pod>(&client),
         sources: Sources::new(&caches),
+        claims: crate::claims::Claims::new(caches.client(), "node-1"),
         services: caches.of::<api::Service>(),
         recorder: Recorder::start_on(&client, "kubelet", "node1"),
         client,
