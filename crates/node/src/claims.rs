@@ -116,8 +116,8 @@ fn unfit(pod: &Value, volume: &Value, claim: &Value) -> Option<String> {
     if claim["metadata"]["deletionTimestamp"].is_string() && metadata["deletionTimestamp"].is_null() {
         return Some("PVC is being deleted".to_owned());
     }
-    let bound = claim["status"]["phase"] == "Bound"
-        && claim["spec"]["volumeName"].as_str().is_some_and(|name| !name.is_empty());
+    // Its status may say so a moment later than it is.
+    let bound = storage::is_bound(claim) && claim["status"]["phase"] != "Lost";
     (!bound).then(|| "PVC is not bound".to_owned())
 }
 
@@ -136,8 +136,9 @@ mod tests {
         let volume = json!({ "name": "v", "persistentVolumeClaim": { "claimName": "c" } });
         let mut claim = json!({ "metadata": { "namespace": "ns", "name": "c" }, "status": { "phase": "Pending" }, "spec": {} });
         assert_eq!(unfit(&pod, &volume, &claim).as_deref(), Some("PVC is not bound"));
-        claim["status"]["phase"] = "Bound".into();
         claim["spec"]["volumeName"] = "v".into();
+        assert_eq!(unfit(&pod, &volume, &claim).as_deref(), Some("PVC is not bound"));
+        claim["metadata"]["annotations"] = json!({ storage::BIND_COMPLETED: "yes" });
         assert_eq!(unfit(&pod, &volume, &claim), None);
         let own = json!({ "name": "v", "ephemeral": {} });
         let said = unfit(&pod, &own, &claim).expect("another's");

@@ -131,7 +131,12 @@ fn project(
             let text = context.tokens.get(&place).ok_or("the service account token is not there yet")?;
             put(out, &token.path, text.clone().into_bytes(), mode)?;
         } else {
-            return Err("this kind of projected source is not supported".to_owned());
+            let kinds = serde_json::to_value(source).unwrap_or_default();
+            let kind = kinds.as_object().and_then(|kinds| kinds.keys().next().cloned()).unwrap_or_default();
+            return Err(format!(
+                "projected sources of the kind {kind} are not supported: use configMap, secret, downwardAPI or \
+                 serviceAccountToken"
+            ));
         }
     }
     Ok(())
