@@ -23,10 +23,14 @@ use self::claim::{Situation, plan_claim};
 use self::volume::{Claimant, plan_volume};
 use crate::pod;
 
-/// One at a time, so that two claims never take the same volume from each other.
-const WORKERS: usize = 1;
+/// Writes wait for the disk together. Two claims that take the same volume are told apart by its version: one begins again.
+const WORKERS: usize = 8;
 /// Pods by the claims that they use.
 const BY_CLAIM: &str = "claim";
+/// Claims that have no volume yet: all of them under "", and each under the volume that it names.
+const WAITING: &str = "waiting";
+/// Volumes by the claim that they are for; those that are for none under "".
+const BY_CLAIMANT: &str = "claimant";
 
 /// Something to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -90,6 +94,14 @@ pub(crate) fn controller(caches: &Caches) -> Loop {
     let (claims, volumes) = (caches.of::<PersistentVolumeClaim>(), caches.of::<PersistentVolume>());
     let (classes, pods) = (caches.of::<StorageClass>(), caches.of::<Pod>());
     index_users(&pods);
+    claims.add_index(WAITING, |claim| match claim["spec"]["volumeName"].as_str() {
+        _ if storage::is_bound(claim) => Vec::new(),
+        Some(name) if !name.is_empty() => vec![String::new(), name.to_owned()],
+        _ => vec![String::new()],
+    });
+    volumes.add_index(BY_CLAIMANT, |volume| {
+        vec![claimant(volume).map(|claim| claim.to_string()).unwrap_or_default()]
+    });
     let queue = Queue::default();
     let controller = Controller {
         claims: claims.clone(),
@@ -110,19 +122,26 @@ pub(crate) fn controller(caches: &Caches) -> Loop {
             [change.key.clone()].into_iter().chain(volume).collect()
         })
         .watch(&volumes, move |change| {
-            let mut keys = waiting(&of_volume);
+            let mut keys = waiting(&of_volume, if became_free(change) { "" } else { &change.key.name });
             keys.extend(claimant(change.object()));
             keys.push(change.key.clone());
             keys
         })
-        .watch(&classes, move |_| waiting(&of_class))
+        .watch(&classes, move |_| waiting(&of_class, ""))
         .watch(&pods, move |change| on_pod(&of_pod, change))
 }
 
-/// The claims that have no volume yet.
-fn waiting(claims: &Cache) -> Vec<Key> {
-    let all = claims.list();
-    all.iter().filter(|claim| !storage::is_bound(claim)).map(|claim| Key::of(claim)).collect()
+/// The claims that have no volume yet: all, or those that name this one.
+fn waiting(claims: &Cache, volume: &str) -> Vec<Key> {
+    claims.by_index(WAITING, volume).iter().map(|claim| Key::of(claim)).collect()
+}
+
+/// Whether a volume can be had now, and could not before.
+fn became_free(change: &Change) -> bool {
+    let free = |volume: &Arc<Value>| {
+        volume["status"]["phase"] == "Available" && volume["spec"]["claimRef"].is_null()
+    };
+    change.new.as_ref().is_some_and(free) && change.old != change.new
 }
 
 /// The claim that a volume is for.
@@ -153,7 +172,8 @@ impl Reconciler for Controller {
 impl Controller {
     async fn claim_turn(&self, key: &Key) -> Result<(), Error> {
         let Some(claim) = self.claims.get(key) else { return Ok(()) };
-        let volumes = self.volumes.list();
+        let mut volumes = self.volumes.by_index(BY_CLAIMANT, &key.to_string());
+        volumes.extend(self.volumes.by_index(BY_CLAIMANT, ""));
         let named = self.named_volume(&claim).await?;
         let classes = self.classes.list();
         let unscheduled = users(&self.pods, key).into_iter().filter(|pod| pod::node(pod).is_none());

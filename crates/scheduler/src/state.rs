@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use client::{Cache, Change, Key};
+use object::storage;
 use serde_json::Value;
 
 use crate::filter::Provision;
@@ -23,6 +24,8 @@ pub(crate) struct State {
     waiting: BTreeSet<Key>,
     /// Those of them that others make room for.
     nominees: BTreeMap<Key, Nominee>,
+    /// Pods without a node, or with one and without volumes there, by the claims that they need.
+    users: BTreeMap<Key, BTreeSet<Key>>,
     /// Pods that have their node and wait there for volumes, with the uid.
     providing: BTreeMap<Key, String>,
     /// Whether the snapshot began with all that was there.
@@ -74,6 +77,7 @@ impl State {
     /// Answers which pods to try: this one, or those that may use what this one left.
     pub(crate) fn see_pod(&mut self, change: &Change) -> Vec<Key> {
         let key = &change.key;
+        self.note_claims(change);
         let Some(pod) = change.new.as_ref().filter(|pod| !is_terminal(pod)) else {
             self.waiting.remove(key);
             self.providing.remove(key);
@@ -96,16 +100,39 @@ impl State {
     /// Answers which pods to try again: those whose claims or volumes may be there now.
     pub(crate) fn see_storage(&mut self, part: Part, change: &Change) -> Vec<Key> {
         self.snapshot.storage.see(part, change);
-        let here = |key: &&Key| part != Part::Claim || key.namespace == change.key.namespace;
-        self.waiting.iter().chain(self.providing.keys()).filter(here).cloned().collect()
+        let phase =
+            |volume: &Arc<Value>| (volume["status"]["phase"].clone(), volume["spec"]["nodeAffinity"].clone());
+        match part {
+            Part::Claim => self.users.get(&change.key).into_iter().flatten().cloned().collect(),
+            // What else changes about a volume helps nobody.
+            Part::Volume if change.old.as_ref().map(phase) == change.new.as_ref().map(phase) => Vec::new(),
+            Part::Volume | Part::Class => self.waiting.iter().chain(self.providing.keys()).cloned().collect(),
+        }
+    }
+
+    /// Keeps who waits for which claims.
+    fn note_claims(&mut self, change: &Change) {
+        let waits = change.new.as_ref().is_some_and(|pod| needs_place(pod));
+        let namespace = change.key.namespace.as_str();
+        for (name, _) in storage::claims(change.object()) {
+            let claim = Key::new(namespace, name);
+            if waits {
+                self.users.entry(claim).or_default().insert(change.key.clone());
+            } else if let Some(users) = self.users.get_mut(&claim) {
+                users.remove(&change.key);
+                if users.is_empty() {
+                    self.users.remove(&claim);
+                }
+            }
+        }
     }
 
     /// Takes in all that was there before the first decision.
-    pub(crate) fn prime(&mut self, nodes: &Cache, pods: &Cache, storage: &[(Part, Cache)]) {
+    pub(crate) fn prime(&mut self, nodes: &Cache, pods: &Cache, parts: &[(Part, Cache)]) {
         if std::mem::replace(&mut self.primed, true) {
             return;
         }
-        for (part, cache) in storage {
+        for (part, cache) in parts {
             for object in cache.list() {
                 let change = Change { key: Key::of(&object), old: None, new: Some(object) };
                 self.snapshot.storage.see(*part, &change);

@@ -55,11 +55,13 @@ pub fn best_match<'a>(
     let selector = LabelSelector::from_json(&claim["spec"]["selector"]).ok()?;
     let mut best: Option<&Arc<Value>> = None;
     for volume in volumes {
-        let leaving = !volume["metadata"]["deletionTimestamp"].is_null();
-        if leaving || capacity(volume) < requested(claim) {
+        if !volume["metadata"]["deletionTimestamp"].is_null() {
             continue;
         }
         if is_claimed_by(volume, claim) {
+            if capacity(volume) < requested(claim) {
+                continue;
+            }
             return Some(volume);
         }
         let free = volume["spec"]["claimRef"].is_null() && volume["status"]["phase"] == "Available";

@@ -71,7 +71,11 @@ pub(crate) fn look(pod: &PodInfo, snapshot: &Snapshot) -> Result<Needs, String> 
         return Err("pod has unbound immediate PersistentVolumeClaims".to_owned());
     }
     if !needs.unbound.is_empty() {
-        needs.free = storage.volumes().cloned().collect();
+        let ours = |volume: &&Arc<Value>| {
+            volume["spec"]["claimRef"].is_null()
+                || needs.unbound.iter().any(|(claim, _)| storage::is_claimed_by(volume, claim))
+        };
+        needs.free = storage.volumes().filter(ours).cloned().collect();
     }
     Ok(needs)
 }
