@@ -179,6 +179,32 @@ def test_data_outlives_a_kill(make_platform):
     assert space.run("logs", "reader").strip() == str(last)
 
 
+def test_a_kill_while_volumes_are_made_and_removed(make_platform):
+    own = make_platform()
+    space = Namespace(own, "default")
+
+    def kill_and_start():
+        os.kill(own.pid, signal.SIGKILL)
+        wait_for("the lock to go", lambda: "not running" in own.run("status", check=False).stdout)
+        own.up()
+
+    own.apply(storage_class("now", volumeBindingMode="Immediate"))
+    names = [f"data-{number}" for number in range(40)]
+    many = {"apiVersion": "v1", "kind": "List", "items": [claim(name, storageClassName="now") for name in names]}
+    made = lambda: [place for place in (own.data / "volumes").iterdir()]
+    space.apply(many)
+    wait_for("the first", lambda: len(made()) > 5)
+    kill_and_start()
+    wait_for("all bound", lambda: {item["status"]["phase"] for item in own.get("pvc")["items"]} == {"Bound"}, 60)
+    wait_for("all told", lambda: {item["status"]["phase"] for item in own.get("pv")["items"]} == {"Bound"}, 60)
+    assert len(made()) == len(own.get("pv")["items"]) == len(names)
+    for place in made():
+        (place / "file").write_text("x")
+    space.run("delete", "pvc", "--all", "--wait=false")
+    kill_and_start()
+    wait_for("none left", lambda: not own.get("pvc")["items"] and not own.get("pv")["items"] and not made(), 60)
+
+
 def test_what_becomes_of_volumes(space):
     space.platform.apply(storage_class(f"keep-{space.name}", reclaimPolicy="Retain", volumeBindingMode="Immediate"))
     space.apply(claim("kept", storageClassName=f"keep-{space.name}"), claim("dropped"))
