@@ -140,7 +140,7 @@ def test_deploy_waits_for_it(platform, namespace, tmp_path):
 def test_what_is_wrong_is_named(platform):
     claim = {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"]}}
     for spec, said in (
-        ({"volumeClaimTemplates": [claim]}, "spec.volumeClaimTemplates: Forbidden: persistent volumes are not supported"),
+        ({"volumeClaimTemplates": [claim]}, "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value"),
         ({"podManagementPolicy": "Wild"}, "spec.podManagementPolicy: Invalid value: \"Wild\": must be 'OrderedReady' or"),
         ({"serviceName": "A.B"}, "spec.serviceName: Invalid value"),
         ({"updateStrategy": {"rollingUpdate": {"maxUnavailable": 0}}},
