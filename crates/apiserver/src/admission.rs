@@ -21,8 +21,16 @@ const SERVICE_ACCOUNT_WAIT: Duration = Duration::from_secs(1);
 
 /// Fills in what the cluster knows about a new object, and refuses it where it has no place.
 pub(crate) fn change_new(api: &Api, target: &Target, object: &mut Value) -> Result<(), Status> {
+    if target.shelf.is_terminating() {
+        let mut status = Status::method_not_allowed(target.kind.group, target.kind.plural, "create");
+        status.message = "create not allowed while custom resource definition is terminating".to_owned();
+        return Err(status);
+    }
     check_namespace(api, target, object)?;
-    match target.kind.kind {
+    if target.kind.is_custom() {
+        return Ok(());
+    }
+    match target.kind.built_in() {
         "Pod" => pod::change(api, target, object),
         "Ingress" => {
             ingress::change(api, object);
@@ -38,7 +46,7 @@ pub(crate) fn change_new(api: &Api, target: &Target, object: &mut Value) -> Resu
 
 /// Carries over what the cluster had given the current version and an update leaves out.
 pub(crate) fn change(target: &Target, new: &mut Value, old: &Value) {
-    if target.kind.kind == "Service" {
+    if target.kind.built_in() == "Service" {
         service::carry_over(new, old);
     }
 }
@@ -50,7 +58,7 @@ pub(crate) fn allocate(
     object: &mut Value,
     old: Option<&Value>,
 ) -> Result<(), Status> {
-    if target.kind.kind == "Service" { service::allocate(api, target, object, old) } else { Ok(()) }
+    if target.kind.built_in() == "Service" { service::allocate(api, target, object, old) } else { Ok(()) }
 }
 
 /// Whether the setting is a range that addresses can be given from.
@@ -71,7 +79,7 @@ pub(crate) fn check(
     object: &Value,
     old: Option<&Value>,
 ) -> Result<(), Status> {
-    match target.kind.kind {
+    match target.kind.built_in() {
         _ if target.kind.group == rbac::GROUP => rbac::escalation::check(api, call, target, object, old),
         "PriorityClass" => priority::check_default(api, target, object),
         "PersistentVolumeClaim" => storage::check_growth(api, target, object, old),
@@ -84,12 +92,12 @@ pub(crate) async fn hold_addresses<'a>(
     api: &'a Api,
     target: &Target,
 ) -> Option<tokio::sync::MutexGuard<'a, ()>> {
-    if target.kind.kind == "Service" { Some(api.addresses.lock().await) } else { None }
+    if target.kind.built_in() == "Service" { Some(api.addresses.lock().await) } else { None }
 }
 
 /// Gives the ServiceAccount of a new pod a moment to appear, as in a namespace that was made just before.
 pub(crate) async fn await_service_account(api: &Api, target: &Target, object: &Value) {
-    if target.kind.kind != "Pod" {
+    if target.kind.built_in() != "Pod" {
         return;
     }
     let name = pod::service_account_name(object);

@@ -48,7 +48,7 @@ pub(crate) async fn run(api: &Api) -> Result<(), StartError> {
 }
 
 /// The call in whose name the server makes its own objects.
-fn call() -> Call {
+pub(crate) fn call() -> Call {
     Call {
         attributes: Attributes::default(),
         query: Query::default(),
@@ -66,7 +66,7 @@ fn target(api: &Api, object: &Value) -> Target {
     let metadata = &object["metadata"];
     Target {
         kind,
-        shelf: api.cache.shelf(kind).clone(),
+        shelf: api.cache.resource(kind.group, kind.plural).clone(),
         namespace: text(&metadata["namespace"]),
         name: text(&metadata["name"]),
     }

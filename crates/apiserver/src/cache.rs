@@ -1,29 +1,36 @@
 //! Everything the API server knows, in memory: one shelf per resource, fed by one watch on the store. Reads never
 //! leave it; a write is answered when [`Cache::wait`] says that its revision has arrived.
 
+pub(crate) mod customs;
 pub(crate) mod encode;
 pub(crate) mod item;
 pub(crate) mod select;
 pub(crate) mod shelf;
 
 use futures::StreamExt;
-use object::Kind;
+use object::{
+    Kind,
+    custom::{Registry, Resource},
+};
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 use store::{Change, Range, Revision, Store};
 use tokio::sync::{oneshot, watch};
 
+pub(crate) use customs::{Customs, Found};
 pub(crate) use item::Item;
 pub(crate) use select::Selector;
 pub(crate) use shelf::{Event, Shelf};
 
 /// What every key of the API server starts with.
 const ROOT: &str = "/registry/";
+/// The resource whose objects make resources.
+const DEFINITIONS: (&str, &str) = ("apiextensions.k8s.io", "customresourcedefinitions");
 /// Entries that one page of the first load asks for.
 const LOAD_PAGE: usize = 1000;
 
@@ -32,6 +39,9 @@ pub(crate) struct Cache {
     shelves: Vec<Arc<Shelf>>,
     /// Shelf by `<group or core>/<plural>`, as it stands in the keys.
     by_key: HashMap<String, usize>,
+    /// The resources that were made at run time.
+    customs: RwLock<Arc<Customs>>,
+    registry: Registry,
     /// Every change up to this revision is in the shelves.
     seen: AtomicU64,
     /// Tells about new revisions, for those who need not know each.
@@ -45,11 +55,13 @@ impl Cache {
     /// Reads the whole store, and follows it from there until the last handle is dropped.
     pub(crate) async fn start(store: &Arc<dyn Store>) -> Result<Arc<Cache>, store::Error> {
         let shelves: Vec<_> = object::kinds().iter().map(|kind| Arc::new(Shelf::new(kind))).collect();
-        let name = |shelf: &Arc<Shelf>| shelf.prefix[ROOT.len()..shelf.prefix.len() - 1].to_owned();
+        let name = |shelf: &Arc<Shelf>| resource_part(&shelf.prefix).to_owned();
         let by_key = shelves.iter().enumerate().map(|(index, shelf)| (name(shelf), index)).collect();
         let cache = Arc::new(Cache {
             shelves,
             by_key,
+            customs: RwLock::default(),
+            registry: Registry::default(),
             seen: AtomicU64::new(0),
             notices: watch::Sender::new(0),
             waiting: Mutex::default(),
@@ -61,14 +73,46 @@ impl Cache {
         Ok(cache)
     }
 
+    /// Custom kinds are known only when their definitions are, so these are read first, at the same revision.
     async fn load(&self, store: &Arc<dyn Store>) -> Result<Revision, store::Error> {
-        let mut range = Range { limit: Some(LOAD_PAGE), ..Range::prefix(ROOT) };
-        let mut items: Vec<Vec<Item>> = self.shelves.iter().map(|_| Vec::new()).collect();
+        let definitions = self.resource(DEFINITIONS.0, DEFINITIONS.1);
+        let mut range = Range { limit: Some(LOAD_PAGE), ..Range::prefix(&definitions.prefix) };
+        let mut customs = Customs::default();
         loop {
             let page = store.list(range.clone()).await?;
             for entry in &page.entries {
-                let Some(index) = self.index(&entry.key) else { continue };
-                match self.shelves[index].item(&entry.key, &entry.value, entry.modified) {
+                let resource = self.resource_of(&entry.value);
+                let name = &entry.key[definitions.prefix.len()..];
+                customs = customs.with(&self.registry, name, resource).unwrap_or(customs);
+            }
+            range.at = Some(page.revision);
+            range.after = page.entries.last().map(|entry| entry.key.clone());
+            if !page.more {
+                break;
+            }
+        }
+        self.replace(customs);
+        self.load_all(store, range.at).await
+    }
+
+    async fn load_all(&self, store: &Arc<dyn Store>, at: Option<Revision>) -> Result<Revision, store::Error> {
+        let mut range = Range { limit: Some(LOAD_PAGE), at, ..Range::prefix(ROOT) };
+        let customs = self.customs();
+        let shelves: Vec<&Arc<Shelf>> =
+            self.shelves.iter().chain(customs.all().map(|served| &served.shelf)).collect();
+        let index: HashMap<&str, usize> =
+            shelves.iter().enumerate().map(|(index, shelf)| (resource_part(&shelf.prefix), index)).collect();
+        let mut items: Vec<Vec<Item>> = shelves.iter().map(|_| Vec::new()).collect();
+        loop {
+            let page = store.list(range.clone()).await?;
+            for entry in &page.entries {
+                let Some(index) = index.get(resource_part(&entry.key)).copied() else { continue };
+                let shelf = shelves[index];
+                let item = match shelf.kind.is_custom() {
+                    true => shelf.settled(&entry.key, &entry.value, entry.modified),
+                    false => shelf.item(&entry.key, &entry.value, entry.modified),
+                };
+                match item {
                     Ok(item) => items[index].push(item),
                     Err(error) => tracing::error!(key = %entry.key, %error, "an object cannot be read"),
                 }
@@ -76,7 +120,7 @@ impl Cache {
             range.at = Some(page.revision);
             range.after = page.entries.last().map(|entry| entry.key.clone());
             if !page.more {
-                for (shelf, items) in self.shelves.iter().zip(items) {
+                for (shelf, items) in shelves.iter().zip(items) {
                     shelf.load(items, page.revision);
                 }
                 self.publish(page.revision);
@@ -85,17 +129,45 @@ impl Cache {
         }
     }
 
-    fn index(&self, key: &str) -> Option<usize> {
-        let rest = key.strip_prefix(ROOT)?;
-        let group = rest.find('/')?;
-        let plural = rest[group + 1..].find('/')? + group + 1;
-        self.by_key.get(&rest[..plural]).copied()
+    fn shelf_of(&self, key: &str) -> Option<Arc<Shelf>> {
+        let resource = resource_part(key);
+        if let Some(index) = self.by_key.get(resource) {
+            return Some(self.shelves[*index].clone());
+        }
+        let (group, plural) = resource.split_once('/')?;
+        self.customs().shelf_of_key(group, plural).cloned()
     }
 
-    /// The shelf of a resource.
-    pub(crate) fn shelf(&self, kind: &Kind) -> &Arc<Shelf> {
-        let found = self.shelves.iter().find(|shelf| std::ptr::eq(shelf.kind, kind));
-        found.expect("every kind in the table has a shelf")
+    /// The resources that were made at run time, as they are now.
+    pub(crate) fn customs(&self) -> Arc<Customs> {
+        self.customs.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn replace(&self, customs: Customs) {
+        *self.customs.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(customs);
+    }
+
+    /// What a stored definition makes.
+    fn resource_of(&self, stored: &[u8]) -> Option<Resource> {
+        let definition: serde_json::Value = serde_json::from_slice(stored).ok()?;
+        self.registry.resource(&definition)
+    }
+
+    /// Makes the resource of a definition what the definition says now.
+    fn redefine(&self, name: &str, stored: Option<&bytes::Bytes>) {
+        let resource = stored.and_then(|stored| self.resource_of(stored));
+        if let Some(customs) = self.customs().with(&self.registry, name, resource) {
+            self.replace(customs);
+        }
+    }
+
+    /// The shelf of a kind, in the version in which it is stored; `None` when it is one that was made at run time and is
+    /// gone.
+    pub(crate) fn shelf(&self, kind: &Kind) -> Option<Arc<Shelf>> {
+        if kind.is_custom() {
+            return self.customs().shelf(kind).cloned();
+        }
+        self.shelves.iter().find(|shelf| std::ptr::eq(shelf.kind, kind)).cloned()
     }
 
     /// The shelf of a resource that the kinds table always has.
@@ -143,27 +215,30 @@ impl Cache {
     }
 
     fn apply(&self, changes: &[Change]) {
-        let mut touched: Vec<usize> = Vec::new();
+        let mut touched: Vec<Arc<Shelf>> = Vec::new();
         let Some(revision) = changes.last().map(|change| change.revision) else { return };
         for change in changes {
-            let Some(index) = self.index(&change.key) else { continue };
-            let shelf = &self.shelves[index];
+            let Some(shelf) = self.shelf_of(&change.key) else { continue };
             match shelf.apply(&change.key, change.value.as_ref(), change.revision) {
-                Ok(()) if touched.contains(&index) => {}
-                Ok(()) => touched.push(index),
+                Ok(()) if touched.iter().any(|own| Arc::ptr_eq(own, &shelf)) => {}
+                Ok(()) => touched.push(shelf.clone()),
                 Err(error) => tracing::error!(key = %change.key, %error, "a change cannot be read"),
+            }
+            if (shelf.kind.group, shelf.kind.plural) == DEFINITIONS {
+                self.redefine(&change.key[shelf.prefix.len()..], change.value.as_ref());
             }
         }
         self.publish(revision);
         self.notices.send_replace(revision);
-        for index in touched {
-            self.shelves[index].notify(revision);
+        for shelf in touched {
+            shelf.notify(revision);
         }
     }
 
     /// Forgets changes that are older than watches may ask for. New changes do the same; this is for when there are none.
     pub(crate) fn forget_old(&self) {
         self.shelves.iter().for_each(|shelf| shelf.forget_old());
+        self.customs().all().for_each(|served| served.shelf.forget_old());
     }
 
     fn publish(&self, revision: Revision) {
@@ -184,6 +259,13 @@ impl Cache {
         self.fed.store(false, Ordering::Release);
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
+}
+
+/// The part of a key that names the resource: `apps/deployments`.
+fn resource_part(key: &str) -> &str {
+    let rest = key.strip_prefix(ROOT).unwrap_or_default();
+    let end = rest.match_indices('/').nth(1).map_or(rest.len(), |(at, _)| at);
+    &rest[..end]
 }
 
 /// Moves changes from the store to the shelves. Ends when the cache is dropped or the store closes.

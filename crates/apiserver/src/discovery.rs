@@ -1,20 +1,25 @@
 //! Discovery: which groups, versions and resources there are, in the old form (one document per group and version)
-//! and the aggregated one. Made of the kinds table and the reviews; the same for every caller.
+//! and the aggregated one. Made of the kinds table, the reviews, and what was made at run time; the same for every caller.
 
-use crate::{answer, answer::Reply, call::Call, media, review, usage};
+use crate::{answer, answer::Reply, api::Api, call::Call, media, review, usage};
 use http::StatusCode;
 use object::{Kind, Status};
 use serde_json::{Value, json};
 
-/// Every kind, and then the other versions in which some are served.
-fn forms() -> impl Iterator<Item = &'static Kind> {
-    object::kinds().iter().copied().chain(object::editions().iter().map(|edition| &edition.form))
+/// Every kind, then the other versions in which some are served, and then what was made at run time.
+fn forms(api: &Api) -> Vec<&'static Kind> {
+    let own = object::kinds().iter().copied().chain(object::editions().iter().map(|edition| &edition.form));
+    let mut customs: Vec<&'static Kind> = api.cache.customs().forms().collect();
+    // Versions of one group come in one order, whichever of its kinds has them.
+    customs
+        .sort_by(|a, b| a.group.cmp(b.group).then_with(|| object::name::version_order(a.version, b.version)));
+    own.chain(customs).collect()
 }
 
 /// The groups with their versions, in the order of discovery; the first version of a group is the preferred one.
-fn groups() -> Vec<(&'static str, &'static str)> {
+fn groups(api: &Api) -> Vec<(&'static str, &'static str)> {
     let mut groups: Vec<(&str, &str)> = Vec::new();
-    let kinds = forms().map(|kind| (kind.group, kind.version));
+    let kinds = forms(api).into_iter().map(|kind| (kind.group, kind.version));
     let reviews = review::REVIEWS.iter().map(|review| (review.group, "v1"));
     for group in kinds.chain(reviews).chain([(usage::GROUP, usage::VERSION)]) {
         if !groups.contains(&group) {
@@ -25,35 +30,39 @@ fn groups() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Every group and version that is served, the core group with an empty name.
-pub(crate) fn group_versions() -> Vec<(&'static str, &'static str)> {
-    groups()
+pub(crate) fn group_versions(api: &Api) -> Vec<(&'static str, &'static str)> {
+    groups(api)
 }
 
 /// Answers `/api` and `/apis`, and what is below them without naming a resource.
-pub(crate) fn answer(call: &Call, path: &str) -> Option<Reply> {
+pub(crate) fn answer(api: &Api, call: &Call, path: &str) -> Option<Reply> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let aggregated = media::wants_aggregated(&call.headers);
     let value = match parts.as_slice() {
-        ["api"] if aggregated => return Some(Ok(send_aggregated(&group_list(|group| group.is_empty())))),
-        ["apis"] if aggregated => return Some(Ok(send_aggregated(&group_list(|group| !group.is_empty())))),
+        ["api"] if aggregated => {
+            return Some(Ok(send_aggregated(&group_list(api, |group| group.is_empty()))));
+        }
+        ["apis"] if aggregated => {
+            return Some(Ok(send_aggregated(&group_list(api, |group| !group.is_empty()))));
+        }
         ["api"] => json!({"kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}]}),
         ["apis"] => {
-            let named = names().into_iter().filter(|group| !group.is_empty());
-            let groups: Vec<Value> = named.map(group_of).collect();
+            let named = names(api).into_iter().filter(|group| !group.is_empty());
+            let groups: Vec<Value> = named.map(|group| group_of(api, group)).collect();
             json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
         }
-        ["apis", group] => match names().into_iter().find(|own| own == group) {
+        ["apis", group] => match names(api).into_iter().find(|own| own == group) {
             Some(group) => {
-                let mut value = group_of(group);
+                let mut value = group_of(api, group);
                 value["kind"] = "APIGroup".into();
                 value["apiVersion"] = "v1".into();
                 value
             }
             None => return Some(Err(Status::no_such_resource())),
         },
-        ["api", version] => return Some(resources(call, "", version)),
-        ["apis", group, version] => return Some(resources(call, group, version)),
+        ["api", version] => return Some(resources(api, call, "", version)),
+        ["apis", group, version] => return Some(resources(api, call, group, version)),
         _ => return None,
     };
     Some(crate::shape::value(call, StatusCode::OK, &value))
@@ -67,8 +76,8 @@ fn send_aggregated(value: &Value) -> http::Response<answer::Body> {
 }
 
 /// The names of the groups.
-fn names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = groups().into_iter().map(|(group, _)| group).collect();
+fn names(api: &Api) -> Vec<&'static str> {
+    let mut names: Vec<&str> = groups(api).into_iter().map(|(group, _)| group).collect();
     let mut seen = Vec::new();
     names.retain(|name| {
         !seen.contains(name) && {
@@ -80,18 +89,18 @@ fn names() -> Vec<&'static str> {
 }
 
 /// The versions of a group, the preferred one first.
-fn versions(group: &str) -> impl Iterator<Item = &'static str> {
-    groups().into_iter().filter(move |(own, _)| *own == group).map(|(_, version)| version)
+fn versions(api: &Api, group: &str) -> impl Iterator<Item = &'static str> {
+    groups(api).into_iter().filter(move |(own, _)| *own == group).map(|(_, version)| version)
 }
 
-fn group_of(group: &str) -> Value {
+fn group_of(api: &Api, group: &str) -> Value {
     let version = |version| json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    let versions: Vec<Value> = versions(group).map(version).collect();
+    let versions: Vec<Value> = versions(api, group).map(version).collect();
     json!({"name": group, "preferredVersion": versions.first(), "versions": versions})
 }
 
-fn resources(call: &Call, group: &str, version: &str) -> Reply {
-    let kinds: Vec<&Kind> = kinds_of(group, version).collect();
+fn resources(api: &Api, call: &Call, group: &str, version: &str) -> Reply {
+    let kinds: Vec<&Kind> = kinds_of(api, group, version).collect();
     let reviews: Vec<&review::Review> =
         review::REVIEWS.iter().filter(|own| own.group == group && version == "v1").collect();
     let measured =
@@ -113,8 +122,12 @@ fn resources(call: &Call, group: &str, version: &str) -> Reply {
     crate::shape::value(call, StatusCode::OK, &value)
 }
 
-fn kinds_of<'a>(group: &'a str, version: &'a str) -> impl Iterator<Item = &'static Kind> + 'a {
-    forms().filter(move |kind| kind.group == group && kind.version == version)
+fn kinds_of<'a>(
+    api: &Api,
+    group: &'a str,
+    version: &'a str,
+) -> impl Iterator<Item = &'static Kind> + use<'a> {
+    forms(api).into_iter().filter(move |kind| kind.group == group && kind.version == version)
 }
 
 /// The resource and its subresources, in the old form.
@@ -142,14 +155,14 @@ fn entries(kind: &'static Kind) -> Vec<Value> {
     list
 }
 
-fn group_list(wanted: impl Fn(&str) -> bool) -> Value {
-    let groups = names().into_iter().filter(|group| wanted(group));
+fn group_list(api: &Api, wanted: impl Fn(&str) -> bool) -> Value {
+    let groups = names(api).into_iter().filter(|group| wanted(group));
     let items: Vec<Value> = groups
         .map(|group| {
             let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-            let versions: Vec<Value> = versions(group)
+            let versions: Vec<Value> = versions(api, group)
                 .map(|version| {
-                    let resources = aggregated_resources(group, version);
+                    let resources = aggregated_resources(api, group, version);
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
@@ -159,8 +172,8 @@ fn group_list(wanted: impl Fn(&str) -> bool) -> Value {
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }
 
-fn aggregated_resources(group: &str, version: &str) -> Vec<Value> {
-    let mut resources: Vec<Value> = kinds_of(group, version).map(aggregated).collect();
+fn aggregated_resources(api: &Api, group: &str, version: &str) -> Vec<Value> {
+    let mut resources: Vec<Value> = kinds_of(api, group, version).map(aggregated).collect();
     let reviews = review::REVIEWS.iter().filter(|own| own.group == group);
     resources.extend(reviews.map(|own| {
         json!({"resource": own.plural, "responseKind": kind_of(group, "v1", own.kind),

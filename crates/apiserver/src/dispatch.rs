@@ -4,12 +4,14 @@ use crate::{
     answer::{self, Body, Reply},
     api::Api,
     attributes::Attributes,
+    cache::{Found, Shelf},
     call::{Call, Target},
     discovery, edition, health, metrics, openapi, review, subresource, usage,
     verb::{create, delete, list, patch, update, watch},
 };
 use http::{StatusCode, request::Parts};
-use object::Status;
+use object::{Kind, Status};
+use std::sync::Arc;
 
 /// Whether the request is a stream to a container or proxied: no time limit, no negotiation.
 pub(crate) fn is_stream(attributes: &Attributes) -> bool {
@@ -33,9 +35,19 @@ pub(crate) async fn dispatch(api: &Api, call: &Call, parts: Parts, body: Body) -
     if let Some(edition) = object::edition(group, version, resource) {
         return edition::answer(api, call, edition, parts, body).await;
     }
+    if object::kind(group, version, resource).is_none()
+        && let Some(Found::Edition(edition)) = api.cache.customs().find(group, version, resource)
+    {
+        return edition::answer(api, call, edition, parts, body).await;
+    }
     let target = target(api, &call.attributes)?;
+    serve(api, call, &target, parts, body).await
+}
+
+/// Answers a request for objects in the version in which they are stored.
+pub(crate) async fn serve(api: &Api, call: &Call, target: &Target, parts: Parts, body: Body) -> Reply {
     if !call.attributes.subresource.is_empty() {
-        return subresource::answer(api, call, &target, parts, body).await;
+        return subresource::answer(api, call, target, parts, body).await;
     }
     let unsupported =
         || Status::method_not_allowed(target.kind.group, target.kind.plural, call.attributes.verb);
@@ -50,18 +62,18 @@ pub(crate) async fn dispatch(api: &Api, call: &Call, parts: Parts, body: Body) -
         return Err(unsupported());
     }
     match verb {
-        "get" => list::get(api, call, &target).await,
-        "list" => list::list(api, call, &target).await,
-        "watch" => watch::watch(api, call, &target).await,
+        "get" => list::get(api, call, target).await,
+        "list" => list::list(api, call, target).await,
+        "watch" => watch::watch(api, call, target).await,
         verb => {
-            check_scope(&target)?;
+            check_scope(target)?;
             let body = answer::read(body).await?;
             match verb {
-                "create" => create::create(api, call, &target, &body).await,
-                "update" => update::update(api, call, &target, None, &body).await,
-                "patch" => patch::patch(api, call, &target, None, &body).await,
-                "delete" => delete::delete(api, call, &target, &body).await,
-                "deletecollection" => delete::collection(api, call, &target, &body).await,
+                "create" => create::create(api, call, target, &body).await,
+                "update" => update::update(api, call, target, None, &body).await,
+                "patch" => patch::patch(api, call, target, None, &body).await,
+                "delete" => delete::delete(api, call, target, &body).await,
+                "deletecollection" => delete::collection(api, call, target, &body).await,
                 _ => Err(unsupported()),
             }
         }
@@ -82,18 +94,34 @@ fn check_scope(target: &Target) -> Result<(), Status> {
 
 /// The resource that a request is for.
 pub(crate) fn target(api: &Api, attributes: &Attributes) -> Result<Target, Status> {
-    let Attributes { group, version, resource, namespace, name, .. } = attributes;
-    let kind = object::kind(group, version, resource).ok_or_else(Status::no_such_resource)?;
+    let Attributes { group, version, resource, .. } = attributes;
+    let (kind, shelf) = match object::kind(group, version, resource) {
+        Some(kind) => (kind, api.cache.shelf(kind).ok_or_else(Status::no_such_resource)?),
+        None => match api.cache.customs().find(group, version, resource) {
+            Some(Found::Kind(kind, shelf)) => (kind, shelf),
+            _ => return Err(Status::no_such_resource()),
+        },
+    };
+    place(kind, shelf, attributes)
+}
+
+/// The object or objects of a kind that a request is for.
+pub(crate) fn place(
+    kind: &'static Kind,
+    shelf: Arc<Shelf>,
+    attributes: &Attributes,
+) -> Result<Target, Status> {
+    let Attributes { namespace, name, .. } = attributes;
     // An escaped slash would reach into another namespace's keys.
     if [namespace, name].iter().any(|part| part.contains('/')) {
         return Err(Status::no_such_resource());
     }
     // For authorization a namespace is in itself; as an object it is in none.
     let namespace = if kind.namespaced { namespace.clone() } else { String::new() };
-    if !kind.namespaced && !attributes.namespace.is_empty() && kind.kind != "Namespace" {
+    if !kind.namespaced && !attributes.namespace.is_empty() && kind.built_in() != "Namespace" {
         return Err(Status::no_such_resource());
     }
-    Ok(Target { kind, shelf: api.cache.shelf(kind).clone(), namespace, name: name.clone() })
+    Ok(Target { kind, shelf, namespace, name: name.clone() })
 }
 
 fn path(api: &Api, call: &Call) -> Reply {
@@ -104,7 +132,7 @@ fn path(api: &Api, call: &Call) -> Reply {
     if let Some(reply) = health::answer(api, call, path) {
         return reply;
     }
-    if let Some(reply) = discovery::answer(call, path) {
+    if let Some(reply) = discovery::answer(api, call, path) {
         return reply;
     }
     match path.trim_matches('/') {
@@ -123,7 +151,7 @@ fn path(api: &Api, call: &Call) -> Reply {
             ];
             crate::shape::value(call, StatusCode::OK, &serde_json::json!({"paths": paths}))
         }
-        below if below.starts_with("openapi/") => openapi::answer(call, path),
+        below if below.starts_with("openapi/") => openapi::answer(api, call, path),
         _ => Err(Status::no_such_resource()),
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     api::Api,
     attributes::Attributes,
     call::{Call, Target},
-    dispatch::{dispatch, target},
+    dispatch::{place, serve},
     media::{Media, Shape},
     shape,
     verb::{decode, patch::Patch},
@@ -30,9 +30,12 @@ pub(crate) async fn answer(
     body: Body,
 ) -> Reply {
     check(call, edition)?;
-    let door =
-        Door { api, call, edition, target: target(api, &stored(call, edition, call.attributes.verb))? };
+    let shelf = api.cache.shelf(edition.kind).ok_or_else(Status::no_such_resource)?;
+    let target = place(edition.kind, shelf, &stored(call, edition, call.attributes.verb))?;
+    let door = Door { api, call, edition, target };
     let response = match call.attributes.verb {
+        // Its body is the same in every version.
+        verb if call.attributes.subresource == "scale" => door.send(verb, parts, body).await?,
         "create" | "update" => door.write(parts, &answer::read(body).await?).await?,
         "patch" => door.patch(parts, &answer::read(body).await?).await?,
         verb => door.send(verb, parts, body).await?,
@@ -70,10 +73,10 @@ impl Door<'_> {
         if call.media.shape == Shape::Object {
             call.media = Media::JSON;
         }
-        if matches!(verb, "create" | "update") {
+        if matches!(verb, "create" | "update") && call.attributes.subresource != "scale" {
             call.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
-        async move { dispatch(self.api, &call, parts, body).await }.boxed()
+        async move { serve(self.api, &call, &self.target, parts, body).await }.boxed()
     }
 
     /// The target as this version has it.
@@ -95,7 +98,9 @@ impl Door<'_> {
     }
 
     async fn patch(&self, parts: Parts, body: &Bytes) -> Reply {
-        let Some(patch) = Patch::read(self.call, body)? else { return self.apply(parts, body).await };
+        let Some(patch) = Patch::read(self.call, &self.edition.form, body)? else {
+            return self.apply(parts, body).await;
+        };
         let validation = self.call.query.field_validation()?;
         let mut lost = self.target.modified();
         for _ in 0..COLLISIONS_MAX {

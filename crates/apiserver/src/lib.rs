@@ -17,6 +17,7 @@ mod bootstrap;
 mod cache;
 mod call;
 mod config;
+mod definitions;
 mod discovery;
 mod dispatch;
 mod edition;

@@ -144,5 +144,10 @@ fn write_cache(out: &mut String, cache: &Cache) -> std::fmt::Result {
         let (resource, count) = (shelf.kind.plural, shelf.read().len());
         writeln!(out, "apiserver_storage_objects{{resource=\"{resource}\"}} {count}")?;
     }
+    for served in cache.customs().all() {
+        let (kind, count) = (served.shelf.kind, served.shelf.read().len());
+        let resource = object::status::qualified(kind.group, kind.plural);
+        writeln!(out, "apiserver_storage_objects{{resource=\"{resource}\"}} {count}")?;
+    }
     Ok(())
 }

@@ -3,35 +3,72 @@
 
 use crate::{
     answer::{self, Reply},
+    api::Api,
     call::Call,
     discovery,
 };
 use http::{HeaderValue, StatusCode, header};
-use object::{Status, schema};
+use object::{
+    Kind, Status,
+    schema::{self, Customs},
+};
 use serde_json::{Map, Value, json};
-use std::sync::OnceLock;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 /// Clients ask for it with an `@`, which is not allowed in an answer.
 const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// Answers a path below `/openapi`.
-pub(crate) fn answer(call: &Call, path: &str) -> Reply {
+pub(crate) fn answer(api: &Api, call: &Call, path: &str) -> Reply {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     match parts.as_slice() {
-        ["openapi", "v2"] => Ok(version_2(call)),
-        ["openapi", "v3"] => Ok(answer::json_bytes(StatusCode::OK, index())),
-        ["openapi", "v3", "api", version] => document(call, "", version),
-        ["openapi", "v3", "apis", group, version] => document(call, group, version),
+        ["openapi", "v2"] => Ok(version_2(api, call)),
+        ["openapi", "v3"] => Ok(answer::json_bytes(StatusCode::OK, index(api))),
+        ["openapi", "v3", "api", version] => document(api, call, "", version),
+        ["openapi", "v3", "apis", group, version] => document(api, call, group, version),
         _ => Err(Status::no_such_resource()),
     }
 }
 
-fn version_2(call: &Call) -> http::Response<answer::Body> {
+/// What was made at run time, as the documents need it.
+struct Made {
+    forms: Vec<&'static Kind>,
+    definitions: Vec<Value>,
+}
+
+impl Made {
+    /// For all groups, or for one.
+    fn of(api: &Api, group: Option<&str>) -> Made {
+        let customs = api.cache.customs();
+        let wanted = |kind: &Kind| group.is_none_or(|group| kind.group == group);
+        let forms = customs.forms().filter(|kind| wanted(kind)).collect();
+        let shelf = api.cache.resource("apiextensions.k8s.io", "customresourcedefinitions");
+        let names = customs.all().filter(|served| wanted(served.resource.storage));
+        let names = names.map(|served| served.resource.storage);
+        let names = names.map(|kind| object::status::qualified(kind.group, kind.plural));
+        let definitions = names.filter_map(|name| Some(shelf.get("", &name)?.value())).collect();
+        Made { forms, definitions }
+    }
+
+    fn customs(&self) -> Customs<'_> {
+        Customs { forms: &self.forms, definitions: &self.definitions }
+    }
+}
+
+fn version_2(api: &Api, call: &Call) -> http::Response<answer::Body> {
+    let made = Made::of(api, None);
     let accept = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("proto-openapi.spec.v2@v1.0+protobuf") {
-        return answer::typed(StatusCode::OK, PROTOBUF, answer::full(schema::openapi_v2_protobuf()));
+        return answer::typed(
+            StatusCode::OK,
+            PROTOBUF,
+            answer::full(schema::openapi_v2_protobuf(made.customs())),
+        );
     }
-    answer::json_bytes(StatusCode::OK, schema::openapi_v2())
+    answer::json_bytes(StatusCode::OK, schema::openapi_v2(made.customs()))
 }
 
 fn hash(document: &[u8]) -> String {
@@ -39,24 +76,45 @@ fn hash(document: &[u8]) -> String {
     digest.as_ref()[..16].iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
-/// The documents never change while the server runs, so they are hashed once.
-fn index() -> &'static str {
-    static INDEX: OnceLock<String> = OnceLock::new();
-    INDEX.get_or_init(|| {
+/// The documents change with what is made at run time alone, so the index is kept beside that.
+fn index(api: &Api) -> String {
+    let customs = api.cache.customs();
+    let index = customs.openapi_index.get_or_init(|| {
         let mut paths = Map::new();
-        for (group, version) in discovery::group_versions() {
+        for (group, version) in discovery::group_versions(api) {
             let path =
                 if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
-            let Some(document) = schema::openapi_v3(group, version) else { continue };
-            let url = format!("/openapi/v3/{path}?hash={}", hash(&document));
+            let custom = customs.forms().any(|kind| kind.group == group && kind.version == version);
+            let Some(hash) = (if custom { hash_of(api, group, version) } else { own_hash(group, version) })
+            else {
+                continue;
+            };
+            let url = format!("/openapi/v3/{path}?hash={hash}");
             paths.insert(path, json!({"serverRelativeURL": url}));
         }
         json!({"paths": Value::Object(paths)}).to_string()
-    })
+    });
+    index.clone()
 }
 
-fn document(call: &Call, group: &str, version: &str) -> Reply {
-    let document = schema::openapi_v3(group, version).ok_or_else(Status::no_such_resource)?;
+fn hash_of(api: &Api, group: &str, version: &str) -> Option<String> {
+    let made = Made::of(api, Some(group));
+    schema::openapi_v3(group, version, made.customs()).map(|document| hash(&document))
+}
+
+/// The hash of a document that never changes while the server runs.
+fn own_hash(group: &'static str, version: &'static str) -> Option<String> {
+    type Hashes = HashMap<(&'static str, &'static str), Option<String>>;
+    static HASHES: OnceLock<Mutex<Hashes>> = OnceLock::new();
+    let mut hashes = HASHES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
+    let make = || schema::openapi_v3(group, version, Customs::default()).map(|document| hash(&document));
+    hashes.entry((group, version)).or_insert_with(make).clone()
+}
+
+fn document(api: &Api, call: &Call, group: &str, version: &str) -> Reply {
+    let made = Made::of(api, Some(group));
+    let document = schema::openapi_v3(group, version, made.customs());
+    let document = document.ok_or_else(Status::no_such_resource)?;
     let hash = hash(&document);
     let tag = HeaderValue::from_str(&format!("\"{hash}\"")).map_err(Status::internal)?;
     let known = call.headers.get(header::IF_NONE_MATCH).is_some_and(|value| value == tag);

@@ -20,7 +20,7 @@ pub(crate) async fn answer(api: &Api, call: &Call, target: &Target, parts: Parts
     let kind = target.kind;
     let name = call.attributes.subresource.as_str();
     if let ("Pod", "proxy" | "ephemeralcontainers" | "resize") | ("Service" | "Node", "proxy") =
-        (kind.kind, name)
+        (kind.built_in(), name)
     {
         return Err(refused(target, name));
     }
@@ -32,11 +32,11 @@ pub(crate) async fn answer(api: &Api, call: &Call, target: &Target, parts: Parts
             call.attributes.verb,
         ));
     }
-    if let ("Pod", "log" | "exec" | "attach" | "portforward") = (kind.kind, name) {
+    if let ("Pod", "log" | "exec" | "attach" | "portforward") = (kind.built_in(), name) {
         return forward::forward(api, call, target, parts, body).await;
     }
     let body = answer::read(body).await?;
-    match (kind.kind, name, call.attributes.verb) {
+    match (kind.built_in(), name, call.attributes.verb) {
         (_, "scale", _) => scale::answer(api, call, target, &body).await,
         ("Pod", "binding", _) => bind::bind(api, call, target, &body).await,
         ("Pod", "eviction", _) => evict::evict(api, call, target, &body).await,

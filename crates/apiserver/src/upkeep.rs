@@ -2,7 +2,7 @@
 //! after some minutes.
 //! Sleeps until there is something to do, so that an idle server stays idle.
 
-use crate::{api::Api, cache::Item};
+use crate::{api::Api, cache::Item, definitions};
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -44,6 +44,7 @@ pub(crate) fn start(api: &Arc<Api>) -> JoinSet<()> {
     chores.spawn(end_events(Arc::downgrade(api), EVENTS));
     chores.spawn(end_history(Arc::downgrade(api), HISTORY));
     chores.spawn(end_bursts(Arc::downgrade(api), BURST, QUIET));
+    chores.spawn(definitions::run(Arc::downgrade(api)));
     chores
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn answer(api: &Api, call: &Call) -> Reply {
     }
     let real = object::kind("", "v1", plural).ok_or_else(Status::no_such_resource)?;
     let selector = call.selector(real)?;
-    let items = api.cache.shelf(real).all(&asked.namespace);
+    let items = api.cache.resource("", plural).all(&asked.namespace);
     let wanted = items.iter().filter(|item| selector.matches(item)).map(|item| item.value());
     let wanted: Vec<Value> = wanted
         .filter(|object| asked.name.is_empty() || object["metadata"]["name"] == asked.name.as_str())

@@ -1,6 +1,7 @@
 //! The garbage collector: deletes what lost all its owners, before or after them, or lets it live without.
 //! It watches the metadata of every resource that the API serves and does nothing while nothing changes.
 
+mod customs;
 mod graph;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use futures::future::BoxFuture;
 use reconcile::{CancellationToken, Error, Loop, Outcome, Queue, Reconciler};
 use serde_json::{Value, json};
 
+use self::customs::Customs;
 use self::graph::{Decision, FOREGROUND, Graph, ORPHAN, Owner};
 use crate::discovery::{Resource, by_kind, discover};
 
@@ -26,7 +28,8 @@ const IGNORED: &str = "Event";
 
 struct Collector {
     client: kube::Client,
-    watched: Vec<Resource>,
+    /// What is watched, or was: nodes of the graph point into it.
+    watched: Mutex<Vec<Resource>>,
     graph: Arc<Mutex<Graph>>,
     queue: Queue,
     /// The resources by group and kind; asked again when an owner is of an unknown kind.
@@ -36,7 +39,7 @@ struct Collector {
 /// Runs the collector until `shutdown`.
 pub(crate) async fn run(caches: Caches, shutdown: CancellationToken) {
     let resources = loop {
-        match discover(caches.client()).await {
+        match standing(caches.client()).await {
             Ok(resources) => break resources,
             Err(error) => tracing::warn!(%error, "the resources of the API are not known yet"),
         }
@@ -45,24 +48,35 @@ pub(crate) async fn run(caches: Caches, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
         }
     };
-    collector(&caches, resources).run(shutdown).await;
+    let (work, customs) = collector(&caches, resources);
+    let ended = shutdown.clone();
+    futures::future::join(work.run(shutdown), customs.run(ended)).await;
 }
 
-fn collector(caches: &Caches, resources: Vec<Resource>) -> Loop {
+/// The resources that are always there: those of definitions come and go.
+async fn standing(client: &kube::Client) -> Result<Vec<Resource>, kube::Error> {
+    let customs = customs::names(client).await?;
+    let mut resources = discover(client).await?;
+    resources.retain(|resource| !customs.contains(&customs::name_of(resource)));
+    Ok(resources)
+}
+
+fn collector(caches: &Caches, resources: Vec<Resource>) -> (Loop, Customs) {
     let kinds = by_kind(&resources);
     let watched = resources.into_iter().filter(|resource| resource.watchable && resource.api.kind != IGNORED);
     let watched: Vec<Resource> = watched.collect();
     let follows: Vec<_> =
         watched.iter().map(|resource| caches.follow_metadata(resource.api.clone())).collect();
     let (graph, queue) = (Arc::new(Mutex::new(Graph::default())), Queue::default());
-    let collector = Collector {
+    let collector = Arc::new(Collector {
         client: caches.client().clone(),
-        watched,
+        watched: Mutex::new(watched),
         graph: graph.clone(),
         queue: queue.clone(),
         kinds: Mutex::new(kinds),
-    };
-    let mut work = Loop::new("garbage", Arc::new(collector), WORKERS).with_queue(queue);
+    });
+    let customs = Customs { caches: caches.clone(), collector: collector.clone(), queue: queue.clone() };
+    let mut work = Loop::new("garbage", collector, WORKERS).with_queue(queue);
     for (index, follow) in follows.into_iter().enumerate() {
         let graph = graph.clone();
         work = work.follow(follow, move |change| {
@@ -70,7 +84,7 @@ fn collector(caches: &Caches, resources: Vec<Resource>) -> Loop {
             look.into_iter().map(Key::cluster).collect()
         });
     }
-    work
+    (work, customs)
 }
 
 impl Reconciler for Collector {
@@ -82,6 +96,18 @@ impl Reconciler for Collector {
 impl Collector {
     fn graph(&self) -> MutexGuard<'_, Graph> {
         self.graph.lock().expect("nothing panics while holding it")
+    }
+
+    /// Notes one more resource that is watched; its place.
+    fn add(&self, resource: Resource) -> usize {
+        let mut watched = self.watched.lock().expect("nothing panics while holding it");
+        // A resource that comes again has the place that it had.
+        let same = |own: &Resource| own.api == resource.api;
+        if let Some(index) = watched.iter().position(same) {
+            return index;
+        }
+        watched.push(resource);
+        watched.len() - 1
     }
 
     async fn turn(&self, uid: &str) -> Result<(), Error> {
@@ -123,8 +149,9 @@ impl Collector {
             let node = graph.node(uid)?;
             (node.resource, node.key.clone(), node.revision)
         };
-        let resource = self.watched.get(resource)?;
-        Some((Objects::new(self.client.clone(), resource.api.clone()), key, revision))
+        let watched = self.watched.lock().expect("nothing panics while holding it");
+        let api = watched.get(resource)?.api.clone();
+        Some((Objects::new(self.client.clone(), api), key, revision))
     }
 
     /// The object of a uid as it is now; `None` when there is none.

@@ -58,7 +58,8 @@ pub fn apply(
     if config["metadata"].get("managedFields").is_some_and(|m| !m.is_null()) {
         return Err(Status::bad_request("metadata.managedFields must be nil"));
     }
-    let form = Form::Struct(kind.definition());
+    let facts = kind.definition();
+    let form = Form::Struct(&facts);
     let empty = Value::Object(Map::new());
     let before = live.unwrap_or(&empty);
     let mut entries = managed::read(before).unwrap_or_default();
@@ -95,7 +96,8 @@ pub fn apply(
 
 /// Writes `new.metadata.managedFields` after a create (`old` is `None`), update or patch.
 pub fn track(kind: &Kind, old: Option<&Value>, new: &mut Value, author: &Author<'_>) {
-    let form = Form::Struct(kind.definition());
+    let facts = kind.definition();
+    let form = Form::Struct(&facts);
     if managed::is_reset(new) && author.subresource.is_none() {
         managed::write(new, Vec::new());
         return;

@@ -10,6 +10,7 @@ mod cluster_role_binding;
 mod config_map;
 mod controller_revision;
 mod cron_job;
+mod custom_resource_definition;
 mod daemon_set;
 mod deployment;
 mod edition;
@@ -52,11 +53,15 @@ pub use admit::{Context, Decoded};
 pub use edition::{Edition, edition, editions};
 pub use priority_class::SYSTEM as SYSTEM_PRIORITIES;
 
+use crate::custom::{Custom, Slot};
 use crate::name::Rule;
-use crate::selector::FieldValue;
+use crate::selector::{self, FieldValue};
 use crate::table::Columns;
-use errors::Errors;
+use crate::time::Timestamp;
+pub(crate) use errors::Errors;
 use serde_json::Value;
+use std::borrow::Cow;
+use std::sync::Arc;
 
 /// A resource below an object, `deployments/scale`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +82,8 @@ type Default = fn(&mut Value);
 type Validate = fn(new: &Value, old: Option<&Value>, errors: &mut Errors);
 /// Changes before defaults: what a new object starts with, what an update may not take away.
 type Prepare = fn(new: &mut Value, old: Option<&Value>);
+/// What is noted in an object when it is deleted and stays for a while.
+type Deleting = fn(&mut Value, Timestamp);
 
 /// What `.metadata.generation` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +94,8 @@ pub(crate) enum Generation {
     Spec,
     /// Those, and changes of annotations.
     SpecAndAnnotations,
+    /// Changes of everything but metadata.
+    All,
 }
 
 /// One kind of object: what discovery says of it, and how it behaves.
@@ -119,6 +128,8 @@ pub struct Kind {
     pub schema: &'static str,
     /// Field labels that field selectors may use, beyond metadata.name and metadata.namespace.
     pub fields: &'static [(&'static str, FieldValue)],
+    /// Paths to more such fields; a path without its first dot is the label.
+    pub(crate) paths: &'static [&'static str],
     /// Columns of `kubectl get`.
     pub columns: Columns,
     pub(crate) name_rule: Rule,
@@ -134,6 +145,9 @@ pub struct Kind {
     pub(crate) validate_status: Validate,
     /// A deletion that does not say what becomes of dependents leaves them, without this owner.
     pub orphans: bool,
+    pub(crate) deleting: Deleting,
+    /// What a CustomResourceDefinition says of it, as it is now.
+    pub(crate) custom: Option<&'static Slot>,
 }
 
 impl std::fmt::Debug for Kind {
@@ -143,6 +157,37 @@ impl std::fmt::Debug for Kind {
 }
 
 impl Kind {
+    /// What a CustomResourceDefinition says of it; `None` for the kinds of the table.
+    pub(crate) fn custom(&self) -> Option<Arc<Custom>> {
+        self.custom.map(Slot::get)
+    }
+
+    /// Its name when it is a kind of the table, else "": somebody else's `Service` has nothing in common with ours.
+    pub fn built_in(&self) -> &'static str {
+        if self.is_custom() { "" } else { self.kind }
+    }
+
+    /// Whether it is a CustomResourceDefinition that made it.
+    pub fn is_custom(&self) -> bool {
+        self.custom.is_some()
+    }
+
+    /// The fields that field selectors may use, beyond metadata.name and metadata.namespace.
+    pub fn field_labels(&self) -> impl Iterator<Item = &'static str> {
+        self.fields.iter().map(|(label, _)| *label).chain(self.paths.iter().copied())
+    }
+
+    /// What these fields hold in an object, in the same order.
+    pub fn field_texts<'a>(&self, object: &'a Value) -> impl Iterator<Item = Cow<'a, str>> {
+        let read = self.fields.iter().map(|(_, read)| read(object));
+        read.chain(self.paths.iter().map(|path| selector::at_path(object, path)))
+    }
+
+    /// Notes in an object that it is to be deleted.
+    pub fn note_deletion(&self, object: &mut Value, now: Timestamp) {
+        (self.deleting)(object, now);
+    }
+
     /// The subresource of that name, if the kind has it.
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|s| s.name == name)
@@ -154,7 +199,7 @@ pub(crate) const ALL_VERBS: &[&str] =
 
 /// What most kinds are, for a kind to say only what it is beside that: objects of the core group in a namespace, that have
 /// no status and whose names are subdomains. Names, schema and columns are each kind's own.
-const PLAIN: Kind = Kind {
+pub(crate) const PLAIN: Kind = Kind {
     group: "",
     version: "v1",
     api_version: "v1",
@@ -169,6 +214,7 @@ const PLAIN: Kind = Kind {
     subresources: &[],
     schema: "",
     fields: &[],
+    paths: &[],
     columns: Columns { columns: &[], row: |_, _| Vec::new() },
     name_rule: Rule::Subdomain,
     generation: Generation::None,
@@ -179,6 +225,8 @@ const PLAIN: Kind = Kind {
     validate: |_, _, _| {},
     validate_status: |_, _, _| {},
     orphans: false,
+    deleting: |_, _| {},
+    custom: None,
 };
 
 /// What dory's own kinds are.
@@ -226,6 +274,7 @@ static KINDS: &[&Kind] = &[
     &role::KIND,
     &priority_class::KIND,
     &storage_class::KIND,
+    &custom_resource_definition::KIND,
     &event_source_mapping::KIND,
     &function::KIND,
     &function_alias::KIND,

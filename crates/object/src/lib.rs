@@ -15,6 +15,7 @@
 
 pub mod apply;
 pub mod cron;
+pub mod custom;
 pub mod indexes;
 mod json;
 pub mod kind;

@@ -72,6 +72,44 @@ pub fn check_label(text: &str) -> Result<(), String> {
         .into())
 }
 
+/// RFC 1035 label: like RFC 1123, and it begins with a letter.
+pub fn check_dns_1035(text: &str) -> Result<(), String> {
+    if text.len() > LABEL_MAX {
+        return Err(too_long(LABEL_MAX));
+    }
+    if is_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return Ok(());
+    }
+    Err("a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic \
+         character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation \
+         is '[a-z]([-a-z0-9]*[a-z0-9])?')"
+        .into())
+}
+
+/// Orders API versions, the preferred one first: v10, v2, v1, v11beta2, v1alpha1, and then all other names.
+pub fn version_order(a: &str, b: &str) -> std::cmp::Ordering {
+    let (x, y) = (version_parts(a), version_parts(b));
+    match (x, y) {
+        (Some(x), Some(y)) => y.cmp(&x),
+        (Some(_), None) => std::cmp::Ordering::Less,
+        (None, Some(_)) => std::cmp::Ordering::Greater,
+        (None, None) => a.cmp(b),
+    }
+}
+
+/// How stable, which major, which minor.
+fn version_parts(text: &str) -> Option<(u8, u32, u32)> {
+    let rest = text.strip_prefix('v')?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    let (major, rest) = (rest[..digits].parse().ok()?, &rest[digits..]);
+    for (stage, rank) in [("alpha", 0), ("beta", 1)] {
+        if let Some(minor) = rest.strip_prefix(stage) {
+            return Some((rank, major, minor.parse().ok()?));
+        }
+    }
+    rest.is_empty().then_some((2, major, 0))
+}
+
 /// RFC 1123 subdomain.
 pub fn check_subdomain(text: &str) -> Result<(), String> {
     if text.len() > SUBDOMAIN_MAX {

@@ -93,7 +93,7 @@ pub fn merge(target: &Value, patch: &Value) -> Result<Value, Status> {
 
 /// `application/strategic-merge-patch+json`, with the merge keys of the kind's schema.
 pub fn strategic(kind: &Kind, target: &Value, patch: &Value) -> Result<Value, Status> {
-    strategic::apply(kind.definition(), target, patch)
+    strategic::apply(&kind.definition(), target, patch)
 }
 
 #[cfg(test)]

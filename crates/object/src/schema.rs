@@ -2,17 +2,26 @@
 //!
 //! The table is derived from the published OpenAPI document of Kubernetes v1.37 by `cargo xtask schema`.
 
+pub(crate) mod check;
 mod decode;
 pub(crate) mod definitions;
+pub(crate) mod fill;
 pub mod form;
+pub(crate) mod node;
 mod openapi;
+pub(crate) mod prune;
+pub(crate) mod rules;
+pub(crate) mod value_format;
 
-pub use openapi::{openapi_v2, openapi_v2_protobuf, openapi_v3};
+pub use openapi::{Customs, openapi_v2, openapi_v2_protobuf, openapi_v3};
 
+use crate::custom::Custom;
 use crate::{Kind, Status};
-use decode::Findings;
+pub(crate) use decode::Findings;
 use definitions::Definition;
 use serde_json::Value;
+use std::ops::Deref;
+use std::sync::Arc;
 
 /// What to do with unknown and duplicate fields (`fieldValidation` query parameter).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -40,16 +49,16 @@ impl FieldValidation {
 
 /// What a body is read as.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shape {
-    /// Name in the schema table.
-    pub(crate) definition: &'static str,
+pub(crate) struct Shape<'a> {
+    /// What it is made of.
+    pub(crate) definition: &'a Definition,
     /// `apps/v1`, `v1`
-    pub(crate) api_version: &'static str,
+    pub(crate) api_version: &'a str,
     /// `Deployment`
-    pub(crate) kind: &'static str,
+    pub(crate) kind: &'a str,
 }
 
-impl Shape {
+impl Shape<'_> {
     /// Reads a JSON body; a body without apiVersion and kind is taken to be of this shape.
     pub(crate) fn decode(
         &self,
@@ -58,7 +67,7 @@ impl Shape {
     ) -> Result<(Value, Vec<String>), Status> {
         let mut findings = Findings::default();
         let mut reader = serde_json::Deserializer::from_slice(body);
-        let value = decode::read(definitions::definition(self.definition), &mut reader, &mut findings)
+        let value = decode::read(self.definition, &mut reader, &mut findings)
             .and_then(|v| reader.end().map(|()| v))
             .map_err(|e| {
                 self.unreadable(&format!("couldn't get version/kind; json parse error: {e}"), body)
@@ -73,7 +82,7 @@ impl Shape {
         validation: FieldValidation,
     ) -> Result<(Value, Vec<String>), Status> {
         let mut findings = Findings::default();
-        let value = decode::read(definitions::definition(self.definition), value, &mut findings)
+        let value = decode::read(self.definition, value, &mut findings)
             .map_err(|e| self.unreadable(&e.to_string(), b""))?;
         self.verdict(value, findings, validation)
     }
@@ -135,14 +144,34 @@ impl Shape {
     }
 }
 
+/// What a kind is made of: a definition of the table, or one that was made at run time.
+pub(crate) enum Facts {
+    Table(&'static Definition),
+    Custom(Arc<Custom>),
+}
+
+impl Deref for Facts {
+    type Target = Definition;
+
+    fn deref(&self) -> &Definition {
+        match self {
+            Facts::Table(definition) => definition,
+            Facts::Custom(custom) => &custom.definition,
+        }
+    }
+}
+
 impl Kind {
-    pub(crate) fn definition(&self) -> &'static Definition {
-        definitions::definition(self.schema)
+    pub(crate) fn definition(&self) -> Facts {
+        match self.custom() {
+            Some(custom) => Facts::Custom(custom),
+            None => Facts::Table(definitions::definition(self.schema)),
+        }
     }
 
     /// The shape of this kind's bodies.
-    pub(crate) fn shape(&self) -> Shape {
-        Shape { definition: self.schema, api_version: self.api_version, kind: self.kind }
+    pub(crate) fn shape<'a>(&'a self, definition: &'a Definition) -> Shape<'a> {
+        Shape { definition, api_version: self.api_version, kind: self.kind }
     }
 }
 

@@ -3,5 +3,6 @@
 mod field;
 mod label;
 
+pub(crate) use field::at_path;
 pub use field::{FieldSelector, FieldValue};
 pub use label::LabelSelector;

@@ -4,7 +4,7 @@ pub mod age;
 
 use crate::json::{self, items};
 use crate::time::Timestamp;
-use crate::{Kind, Status};
+use crate::{Kind, Status, custom};
 use serde_json::{Value, json};
 
 /// One column.
@@ -129,6 +129,12 @@ pub(crate) fn first_three(list: &[String]) -> Value {
 
 /// The `columnDefinitions` of a kind.
 fn columns(kind: &Kind) -> Value {
+    if let Some(custom) = kind.custom() {
+        let name =
+            json!({"name": "Name", "type": "string", "format": "name", "description": "", "priority": 0});
+        let others = custom.columns.iter().map(|column| column.definition.clone());
+        return [name].into_iter().chain(others).collect();
+    }
     kind.columns
         .columns
         .iter()
@@ -138,7 +144,11 @@ fn columns(kind: &Kind) -> Value {
 
 /// One row.
 pub(crate) fn row(kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
-    let mut row = json!({"cells": (kind.columns.row)(object, now)});
+    let cells = match kind.custom() {
+        Some(custom) => custom::cells(&custom.columns, object, now),
+        None => (kind.columns.row)(object, now),
+    };
+    let mut row = json!({"cells": cells});
     match include {
         Include::None => {}
         Include::Metadata => {

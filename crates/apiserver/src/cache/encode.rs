@@ -4,6 +4,7 @@
 //! found without a scan of the object.
 
 use bytes::{BufMut, Bytes};
+use object::Kind;
 use serde_json::Value;
 use std::io::Write;
 use store::Revision;
@@ -52,6 +53,19 @@ fn write_fields<'a>(
         serde_json::to_writer(&mut *out, value)?;
     }
     Ok(())
+}
+
+/// Whether the stored bytes are of this kind in this version, as their beginning says.
+pub(crate) fn is_of(stored: &[u8], kind: &Kind) -> bool {
+    let parts = [r#"{"kind":""#, kind.kind, r#"","apiVersion":""#, kind.api_version, r#"","#];
+    let mut rest = stored;
+    parts.iter().all(|part| match rest.strip_prefix(part.as_bytes()) {
+        Some(after) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
 }
 
 /// The served form of stored bytes: with `metadata.resourceVersion`. Bytes that [`encode`] did not make come back

@@ -58,10 +58,10 @@ impl Fields {
     /// Those in the stored bytes of an object.
     pub(super) fn read(kind: &'static Kind, stored: &[u8]) -> serde_json::Result<Fields> {
         let (mut text, mut ends) = (String::new(), Vec::new());
-        if !kind.fields.is_empty() {
+        if kind.field_labels().next().is_some() {
             let object: Value = serde_json::from_slice(stored)?;
-            for (_, read) in kind.fields {
-                text.push_str(&read(&object));
+            for field in kind.field_texts(&object) {
+                text.push_str(&field);
                 // An object has less than 2 MiB.
                 ends.push(text.len() as u32);
             }
@@ -70,7 +70,7 @@ impl Fields {
     }
 
     fn get(&self, label: &str) -> &str {
-        let Some(at) = self.kind.fields.iter().position(|(name, _)| *name == label) else { return "" };
+        let Some(at) = self.kind.field_labels().position(|name| name == label) else { return "" };
         let begin = at.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
         &self.text[begin..self.ends[at] as usize]
     }

@@ -1,6 +1,7 @@
 //! All objects of one resource: their current versions in key order, and a ring of the last changes from which
 //! watches are fed and earlier revisions are rebuilt. Written by the feed alone, read by every request.
 
+use super::encode;
 use super::item::Item;
 use super::select::Selector;
 use bytes::Bytes;
@@ -8,7 +9,10 @@ use object::Kind;
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Bound,
-    sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use store::Revision;
@@ -56,6 +60,10 @@ pub(crate) struct Shelf {
     pub(crate) prefix: String,
     state: RwLock<State>,
     changed: watch::Sender<Revision>,
+    /// Its resource is another by now, or none: whoever watches must ask again.
+    closed: AtomicBool,
+    /// Its resource is going away: nothing new may come.
+    terminating: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -77,7 +85,30 @@ impl Shelf {
             prefix: format!("/registry/{group}/{}/", kind.plural),
             state: RwLock::default(),
             changed: watch::Sender::new(0),
+            closed: AtomicBool::new(false),
+            terminating: AtomicBool::new(false),
         }
+    }
+
+    /// Ends all watches, once they have seen what is there.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.changed.send_modify(|_| {});
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Lets nothing new in.
+    pub(crate) fn terminate(&self) {
+        self.terminating.store(true, Ordering::Release);
+    }
+
+    /// Whether its resource is going away.
+    pub(crate) fn is_terminating(&self) -> bool {
+        self.terminating.load(Ordering::Acquire)
     }
 
     /// The store's key of an object.
@@ -130,7 +161,28 @@ impl Shelf {
         stored: &Bytes,
         revision: Revision,
     ) -> serde_json::Result<Item> {
+        if self.kind.is_custom() && !encode::is_of(stored, self.kind) {
+            return self.settled(key, stored, revision);
+        }
         Item::read(self.kind, self.prefix.len(), key.clone(), stored.clone(), revision)
+    }
+
+    /// The version of an object that was stored when its kind may have been another: in the version that is stored now, with
+    /// the defaults of now.
+    pub(crate) fn settled(
+        &self,
+        key: &Arc<str>,
+        stored: &Bytes,
+        revision: Revision,
+    ) -> serde_json::Result<Item> {
+        let mut stored = stored.clone();
+        let before: serde_json::Value = serde_json::from_slice(&stored)?;
+        let mut object = before.clone();
+        self.kind.settle_stored(&mut object);
+        if object != before {
+            stored = encode::encode(&object);
+        }
+        Item::read(self.kind, self.prefix.len(), key.clone(), stored, revision)
     }
 
     /// Takes in one change. `stored` is the new version, or `None` when the key was deleted.

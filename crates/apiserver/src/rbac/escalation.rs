@@ -18,7 +18,7 @@ pub(crate) fn check(
     object: &Value,
     old: Option<&Value>,
 ) -> Result<(), Status> {
-    let is_role = matches!(target.kind.kind, "Role" | "ClusterRole");
+    let is_role = matches!(target.kind.built_in(), "Role" | "ClusterRole");
     let parts: &[&str] = if is_role { &["rules", "aggregationRule"] } else { &["roleRef", "subjects"] };
     let name = object["metadata"]["name"].as_str().unwrap_or_default();
     // What does not change what is granted was granted before.

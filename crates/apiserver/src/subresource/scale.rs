@@ -20,7 +20,7 @@ use serde_json::Value;
 pub(super) async fn answer(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Reply {
     if call.attributes.verb == "get" {
         let item = target.shelf.get(&target.namespace, &target.name).ok_or_else(|| target.not_found())?;
-        return shape::value(call, StatusCode::OK, &scale::of(&item.value()));
+        return shape::value(call, StatusCode::OK, &scale::of(target.kind, &item.value()));
     }
     let manager = call.manager()?;
     let author = call.author(&manager, Some("scale"));
@@ -38,7 +38,7 @@ pub(super) async fn answer(api: &Api, call: &Call, target: &Target, body: &Bytes
     })
     .await?;
     let object: Value = serde_json::from_slice(&revised.bytes).map_err(Status::internal)?;
-    let mut response = shape::value(call, StatusCode::OK, &scale::of(&object))?;
+    let mut response = shape::value(call, StatusCode::OK, &scale::of(target.kind, &object))?;
     answer::warn(&mut response, &warnings);
     Ok(response)
 }
@@ -48,7 +48,7 @@ fn wanted(call: &Call, target: &Target, current: &Value, body: &Bytes) -> Result
     if call.attributes.verb == "update" {
         return check(target, decode::form(call, form::SCALE, body)?);
     }
-    let now = scale::of(current);
+    let now = scale::of(target.kind, current);
     let change = || {
         serde_json::from_slice(body)
             .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))

@@ -26,7 +26,7 @@ const ORPHAN: &str = "orphan";
 const POD_GRACE_SECONDS: i64 = 30;
 
 /// Objects of a collection that are deleted at the same time: they share the syncs of the store.
-const DELETED_AT_ONCE: usize = 32;
+pub(crate) const DELETED_AT_ONCE: usize = 32;
 
 /// What the client wants of a deletion.
 #[derive(Debug, Clone, Default)]
@@ -74,7 +74,7 @@ impl Options {
 pub(crate) async fn delete(api: &Api, call: &Call, target: &Target, body: &Bytes) -> Reply {
     let revised = delete_as(api, call, target, &decode::plain(call, body)?).await?;
     // Upstream answers with the pod itself, also when it is gone.
-    if !revised.removed || target.kind.kind == "Pod" {
+    if !revised.removed || target.kind.built_in() == "Pod" {
         return shape::object(call, target.kind, StatusCode::OK, revised.bytes);
     }
     let last: Value = serde_json::from_slice(&revised.bytes).map_err(Status::internal)?;
@@ -133,7 +133,7 @@ async fn remove(api: &Api, call: &Call, target: &Target, options: &Options) -> R
 /// Namespaces that the cluster cannot do without.
 fn protect(target: &Target) -> Result<(), Status> {
     let immortal = matches!(target.name.as_str(), "default" | "kube-system" | "kube-public");
-    if target.kind.kind == "Namespace" && immortal {
+    if target.kind.built_in() == "Namespace" && immortal {
         let why = "this namespace may not be deleted";
         return Err(Status::forbidden("", "namespaces", &target.name, why));
     }
@@ -145,6 +145,9 @@ fn plan(kind: &Kind, current: &Value, options: &Options, now: time::Timestamp) -
     set_finalizers(&mut new, policy(kind, current, options));
     let grace = grace_seconds(current, options);
     let deleting = current["metadata"]["deletionTimestamp"].is_string();
+    if !deleting {
+        kind.note_deletion(&mut new, now);
+    }
     if grace == 0 && is_free(&new) {
         return Next::Remove;
     }
@@ -154,15 +157,12 @@ fn plan(kind: &Kind, current: &Value, options: &Options, now: time::Timestamp) -
         return Next::Put(new);
     }
     kind.mark_deleted(&mut new, now, grace);
-    if new["kind"] == "Namespace" {
-        new["status"]["phase"] = "Terminating".into();
-    }
     Next::Put(new)
 }
 
 /// Only pods have a grace period, and only those that run somewhere.
 fn grace_seconds(current: &Value, options: &Options) -> i64 {
-    if current["kind"] != "Pod" {
+    if current["kind"] != "Pod" || current["apiVersion"] != "v1" {
         return 0;
     }
     let placed = current["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());

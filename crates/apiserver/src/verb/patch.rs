@@ -38,7 +38,7 @@ pub(crate) enum Patch {
 
 impl Patch {
     /// `None` is an apply.
-    pub(crate) fn read(call: &Call, body: &Bytes) -> Result<Option<Patch>, Status> {
+    pub(crate) fn read(call: &Call, kind: &Kind, body: &Bytes) -> Result<Option<Patch>, Status> {
         let value = || {
             let value: Result<Value, _> = serde_json::from_slice(body);
             let value =
@@ -46,6 +46,10 @@ impl Patch {
             if value.is_object() { Ok(value) } else { Err(Status::bad_request("the patch is not an object")) }
         };
         match media::content_type(&call.headers) {
+            // Only the kinds of the table say how their lists are merged.
+            "application/strategic-merge-patch+json" if kind.is_custom() => {
+                Err(Status::unsupported_media_type(&[FORMS[0], FORMS[1], FORMS[3]]))
+            }
             "application/json-patch+json" => Ok(Some(Patch::Json(body.clone()))),
             "application/merge-patch+json" => Ok(Some(Patch::Merge(value()?))),
             "application/strategic-merge-patch+json" => Ok(Some(Patch::Strategic(value()?))),
@@ -72,7 +76,7 @@ pub(crate) async fn patch(
     subresource: Option<&str>,
     body: &Bytes,
 ) -> Reply {
-    let Some(patch) = Patch::read(call, body)? else {
+    let Some(patch) = Patch::read(call, target.kind, body)? else {
         return apply(api, call, target, subresource, body).await;
     };
     if call.query.has("force") {

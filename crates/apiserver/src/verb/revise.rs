@@ -90,7 +90,8 @@ pub(crate) fn is_released(object: &Value) -> bool {
 /// Whether an object has no finalizer, neither of its own nor, for a Namespace, of its content.
 pub(crate) fn is_free(object: &Value) -> bool {
     let none = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
-    let content = object["kind"] == "Namespace" && !none(&object["spec"]["finalizers"]);
+    let namespace = object["kind"] == "Namespace" && object["apiVersion"] == "v1";
+    let content = namespace && !none(&object["spec"]["finalizers"]);
     none(&object["metadata"]["finalizers"]) && !content
 }
 
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_namespace_waits_for_its_content() {
-        let mut object = json!({"kind": "Namespace", "metadata": {"deletionTimestamp": "t"},
+        let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"deletionTimestamp": "t"},
             "spec": {"finalizers": ["kubernetes"]}});
         assert!(!is_released(&object));
         object["spec"]["finalizers"] = json!([]);

@@ -37,7 +37,7 @@ pub(crate) async fn update(
     let manager = call.manager()?;
     let missing = target.shelf.get(&target.namespace, &target.name).is_none();
     let unconditional = object["metadata"]["resourceVersion"].as_str().unwrap_or_default().is_empty();
-    let creates = subresource.is_none() && CREATED_ON_UPDATE.contains(&target.kind.kind);
+    let creates = subresource.is_none() && CREATED_ON_UPDATE.contains(&target.kind.built_in());
     if missing && creates && unconditional {
         let author = call.author(&manager, None);
         let finish = |object: &mut Value| {
@@ -47,7 +47,7 @@ pub(crate) async fn update(
         let bytes = create::insert(api, call, target, object, &mut warnings, finish).await?;
         return shape::object(call, target.kind, StatusCode::CREATED, bytes);
     }
-    if unconditional && NEVER_UNCONDITIONAL.contains(&target.kind.kind) && !missing {
+    if unconditional && NEVER_UNCONDITIONAL.contains(&target.kind.built_in()) && !missing {
         return Err(unversioned(target));
     }
     let _addresses = admission::hold_addresses(api, target).await;

@@ -196,7 +196,8 @@ impl Watcher {
         let wake = if self.bookmarks { self.deadline.min(bookmark) } else { self.deadline };
         tokio::select! {
             changed = self.notices.changed() => {
-                self.ended = changed.is_err();
+                // A shelf is closed behind its last change, which was sent before.
+                self.ended = changed.is_err() || self.target.shelf.is_closed();
                 false
             }
             () = tokio::time::sleep_until(wake) => {

@@ -129,6 +129,14 @@ impl Graph {
         look
     }
 
+    /// Takes out all objects of a resource that is gone; answers which objects to look at.
+    pub(super) fn forget(&mut self, resource: usize) -> Vec<String> {
+        let of = |node: &Node| node.resource == resource;
+        let gone: Vec<String> =
+            self.nodes.iter().filter(|(_, node)| of(node)).map(|(uid, _)| uid.clone()).collect();
+        gone.iter().flat_map(|uid| self.remove(uid)).collect()
+    }
+
     fn put(&mut self, uid: String, node: Node) -> Vec<String> {
         let before = self.nodes.insert(uid.clone(), node.clone());
         if before.as_ref().is_some_and(|before| node.decides_as(before)) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// `config` over `live`.
 pub(super) fn merge(live: &Value, config: &Value, form: Form) -> Value {
     match (form, live, config) {
-        (Form::Struct(_) | Form::Map(_), Value::Object(old), Value::Object(new)) => {
+        (Form::Struct(_) | Form::Map(_) | Form::Custom(_), Value::Object(old), Value::Object(new)) => {
             let mut out = old.clone();
             for (key, value) in new {
                 let merged = match old.get(key) {
@@ -65,7 +65,7 @@ pub(super) fn prune(value: &mut Value, last: &Fields, owned: &Fields, form: Form
     for (step, last) in &last.below {
         let owned = owned.below.get(step).filter(|o| !o.is_empty());
         match (step.split_at_checked(2), form) {
-            (Some(("f:", key)), Form::Struct(_) | Form::Map(_)) => {
+            (Some(("f:", key)), Form::Struct(_) | Form::Map(_) | Form::Custom(_)) => {
                 let Some(map) = value.as_object_mut() else { continue };
                 match (owned, map.get_mut(key)) {
                     (None, _) => _ = map.remove(key),

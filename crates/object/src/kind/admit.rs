@@ -35,7 +35,7 @@ impl Kind {
     /// Reads a JSON body; unknown and duplicate fields are refused, warned of or dropped as `validation` says, and
     /// a value of the wrong type is a 400.
     pub fn decode(&self, body: &[u8], validation: FieldValidation) -> Result<Decoded, Status> {
-        let (object, warnings) = self.shape().decode(body, validation)?;
+        let (object, warnings) = self.shape(&self.definition()).decode(body, validation)?;
         Ok(Decoded { object, warnings })
     }
 
@@ -46,14 +46,14 @@ impl Kind {
         }
         let parse = if validation == FieldValidation::Strict { yaml::parse } else { yaml::parse_lenient };
         let value = parse(body).map_err(|e| Status::bad_request(format!("error parsing YAML: {e}")))?;
-        let (object, warnings) = self.shape().conform(value, validation)?;
+        let (object, warnings) = self.shape(&self.definition()).conform(value, validation)?;
         Ok(Decoded { object, warnings })
     }
 
     /// Checks a value against the kind's schema (after a patch) and drops the fields that the kind does not have;
     /// the texts are warnings.
     pub fn conform(&self, object: &mut Value, validation: FieldValidation) -> Result<Vec<String>, Status> {
-        let (checked, warnings) = self.shape().conform(object.take(), validation)?;
+        let (checked, warnings) = self.shape(&self.definition()).conform(object.take(), validation)?;
         *object = checked;
         Ok(warnings)
     }
@@ -69,10 +69,10 @@ impl Kind {
             object["metadata"]["generation"] = 1.into();
         }
         (self.prepare)(object, None);
-        (self.default)(object);
+        self.fill(object);
         let mut errors = Errors::default();
         meta::validate(self, object, &mut errors);
-        (self.validate)(object, None, &mut errors);
+        self.check_whole(object, None, &mut errors);
         self.verdict(object, errors)
     }
 
@@ -97,16 +97,29 @@ impl Kind {
         if subresource.is_none() {
             (self.prepare)(new, Some(old));
         }
-        (self.default)(new);
+        self.fill(new);
         if subresource != Some("status") {
             self.count_generation(new, old);
         }
         let mut errors = Errors::default();
         meta::validate(self, new, &mut errors);
         meta::validate_update(new, old, &mut errors);
-        let validate = if subresource == Some("status") { self.validate_status } else { self.validate };
-        validate(new, Some(old), &mut errors);
+        if subresource == Some("status") && self.custom.is_none() {
+            (self.validate_status)(new, Some(old), &mut errors);
+        } else {
+            self.check_whole(new, Some(old), &mut errors);
+        }
         self.verdict(new, errors)
+    }
+
+    /// Makes a stored object of a custom kind what its definition says now: the stored version, without the fields that
+    /// are gone, with the defaults.
+    pub fn settle_stored(&self, object: &mut Value) {
+        object["apiVersion"] = self.api_version.into();
+        if let Some(custom) = self.custom() {
+            custom.prune(object);
+            custom.fill(object);
+        }
     }
 
     /// Marks an object as being deleted: the time by which it must be gone, and one generation more.
@@ -121,13 +134,30 @@ impl Kind {
         }
     }
 
+    /// Fills in what was left out.
+    fn fill(&self, object: &mut Value) {
+        match self.custom() {
+            Some(custom) => custom.fill(object),
+            None => (self.default)(object),
+        }
+    }
+
+    /// The kind's own rules.
+    fn check_whole(&self, new: &Value, old: Option<&Value>, errors: &mut Errors) {
+        match self.custom() {
+            Some(custom) => custom.check(new, old, errors),
+            None => (self.validate)(new, old, errors),
+        }
+    }
+
     fn count_generation(&self, new: &mut Value, old: &Value) {
         if self.generation == Generation::None {
             return;
         }
         let annotations = self.generation == Generation::SpecAndAnnotations
             && new["metadata"].get("annotations") != old["metadata"].get("annotations");
-        let changed = annotations || differs(new, old);
+        let status = self.generation == Generation::All && new.get("status") != old.get("status");
+        let changed = annotations || status || differs(new, old);
         let count = old["metadata"]["generation"].as_i64().unwrap_or(0) + i64::from(changed);
         new["metadata"]["generation"] = count.into();
     }

@@ -44,6 +44,25 @@ impl Errors {
         self.add("FieldValueNotSupported", at, message);
     }
 
+    /// A value out of a list of values that need not be texts.
+    pub(crate) fn unsupported_value(&mut self, at: &Path<'_>, value: &Value, supported: &[Value]) {
+        let shown = |one: &Value| if one.is_string() { one.to_string() } else { format!("\"{one}\"") };
+        let list: Vec<String> = supported.iter().map(shown).collect();
+        let message = format!("Unsupported value: {value}: supported values: {}", list.join(", "));
+        self.add("FieldValueNotSupported", at, message);
+    }
+
+    /// A value of a type that the field does not have; `found` is the type.
+    pub(crate) fn wrong_type(&mut self, at: &Path<'_>, found: &str, detail: &str) {
+        self.add("FieldValueTypeInvalid", at, with_detail(&format!("Invalid value: {found:?}"), detail));
+    }
+
+    /// Takes in what was found elsewhere.
+    pub(crate) fn extend(&mut self, other: Errors) {
+        self.causes.extend(other.causes);
+        self.warnings.extend(other.warnings);
+    }
+
     pub(crate) fn duplicate(&mut self, at: &Path<'_>, value: &Value) {
         self.add("FieldValueDuplicate", at, format!("Duplicate value: {value}"));
     }

@@ -29,6 +29,11 @@ pub(super) static KIND: Kind = Kind {
     prepare,
     default,
     validate,
+    deleting: |namespace, _| {
+        if let Some(status) = child(namespace, "status") {
+            status["phase"] = "Terminating".into();
+        }
+    },
     ..PLAIN
 };
 

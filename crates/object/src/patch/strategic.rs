@@ -15,29 +15,29 @@ const DELETE: &str = "$deleteFromPrimitiveList/";
 
 /// The type of the map that is merged.
 #[derive(Clone, Copy)]
-enum Shape {
-    Known(&'static Definition),
-    Map(&'static Type),
+enum Shape<'a> {
+    Known(&'a Definition),
+    Map(&'a Type),
     Unknown,
 }
 
-impl Shape {
-    fn of(ty: &'static Type) -> Shape {
+impl<'a> Shape<'a> {
+    fn of(ty: &'a Type) -> Shape<'a> {
         match ty {
-            Type::Object(index) => Shape::Known(table().at(*index)),
+            Type::Object(index) | Type::ObjectOrBool(index) => Shape::Known(table().at(*index)),
             Type::Map(values) => Shape::Map(values),
             _ => Shape::Unknown,
         }
     }
 
-    fn field(self, name: &str) -> Option<&'static Field> {
+    fn field(self, name: &str) -> Option<&'a Field> {
         match self {
             Shape::Known(definition) => definition.field(name),
             _ => None,
         }
     }
 
-    fn below(self, name: &str) -> Shape {
+    fn below(self, name: &str) -> Shape<'a> {
         match self {
             Shape::Known(definition) => definition.field(name).map_or(Shape::Unknown, |f| Shape::of(&f.ty)),
             Shape::Map(values) => Shape::of(values),
@@ -46,7 +46,7 @@ impl Shape {
     }
 }
 
-pub(super) fn apply(definition: &'static Definition, target: &Value, patch: &Value) -> Result<Value, Status> {
+pub(super) fn apply(definition: &Definition, target: &Value, patch: &Value) -> Result<Value, Status> {
     let (Value::Object(target), Value::Object(patch)) = (target, patch) else {
         return Err(Status::bad_request("error decoding patch: a strategic merge patch is an object"));
     };

@@ -4,6 +4,8 @@
 //! Works on raw JSON bytes and on values alike, because both are serde deserializers.
 
 use super::definitions::{Definition, Type, table};
+use super::node::Below;
+use super::prune::{Loose, prune};
 use crate::path::Path;
 use crate::quantity::Quantity;
 use crate::time;
@@ -24,7 +26,7 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    fn strict(&mut self, text: String) {
+    pub(super) fn strict(&mut self, text: String) {
         if self.strict.len() < FINDINGS_MAX && !self.strict.contains(&text) {
             self.strict.push(text);
         }
@@ -33,19 +35,19 @@ impl Findings {
 
 /// Reads one document of the given definition.
 pub(crate) fn read<'de, D: Deserializer<'de>>(
-    definition: &'static Definition,
+    definition: &Definition,
     from: D,
     findings: &mut Findings,
 ) -> Result<Value, D::Error> {
-    let reader = ObjectReader { definition, path: &Path::Root, findings };
+    let reader = ObjectReader { definition, or_bool: false, path: &Path::Root, findings };
     Ok(from.deserialize_any(reader)?.unwrap_or_default())
 }
 
 /// A value of some type at some place.
 struct Reader<'a> {
-    ty: &'static Type,
+    ty: &'a Type,
     /// Go name of the struct that holds the value.
-    owner: &'static str,
+    owner: &'a str,
     path: &'a Path<'a>,
     findings: &'a mut Findings,
 }
@@ -87,7 +89,7 @@ fn go_type(ty: &Type) -> String {
         Type::Time => "v1.Time".into(),
         Type::MicroTime => "v1.MicroTime".into(),
         Type::Any => "v1.FieldsV1".into(),
-        Type::Object(i) => go_object(table().at(*i)),
+        Type::Object(i) | Type::ObjectOrBool(i) => go_object(table().at(*i)),
         Type::List(items) => format!("[]{}", go_type(items)),
         Type::Map(values) => format!("map[string]{}", go_type(values)),
     }
@@ -110,9 +112,15 @@ impl<'de> DeserializeSeed<'de> for Reader<'_> {
                 let value = <Value as serde::Deserialize>::deserialize(from)?;
                 Ok(Some(value).filter(|v| !v.is_null()))
             }
-            Type::Object(i) => {
+            Type::Object(i) | Type::ObjectOrBool(i) => {
+                let or_bool = matches!(self.ty, Type::ObjectOrBool(_));
                 let definition = table().at(*i);
-                from.deserialize_any(ObjectReader { definition, path: self.path, findings: self.findings })
+                from.deserialize_any(ObjectReader {
+                    definition,
+                    or_bool,
+                    path: self.path,
+                    findings: self.findings,
+                })
             }
             _ => from.deserialize_any(self),
         }
@@ -214,7 +222,7 @@ impl<'de> Visitor<'de> for Reader<'_> {
 /// What null becomes where it cannot be left out: inside lists and maps.
 fn zero(ty: &Type) -> Value {
     match ty {
-        Type::Object(_) | Type::Map(_) | Type::Any => Value::Object(Map::new()),
+        Type::Object(_) | Type::ObjectOrBool(_) | Type::Map(_) | Type::Any => Value::Object(Map::new()),
         Type::List(_) => Value::Array(Vec::new()),
         Type::Bool => false.into(),
         Type::Int32 | Type::Int64 | Type::Double | Type::IntOrString => 0.into(),
@@ -254,7 +262,8 @@ fn read_time(reader: Reader<'_>, text: String) -> Option<Value> {
 
 /// An object with known fields.
 struct ObjectReader<'a> {
-    definition: &'static Definition,
+    definition: &'a Definition,
+    or_bool: bool,
     path: &'a Path<'a>,
     findings: &'a mut Findings,
 }
@@ -274,8 +283,8 @@ impl<'de> Visitor<'de> for ObjectReader<'_> {
         f.write_str("a JSON object")
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(self.mismatch("bool"))
+    fn visit_bool<E>(self, v: bool) -> Result<Self::Value, E> {
+        Ok(if self.or_bool { Some(v.into()) } else { self.mismatch("bool") })
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
@@ -307,14 +316,24 @@ impl<'de> Visitor<'de> for ObjectReader<'_> {
         let mut out = Map::new();
         while let Some(key) = map.next_key::<String>()? {
             let path = Path::Field(self.path, &key);
-            let Some(field) = self.definition.field(&key) else {
+            let known = self.definition.field(&key);
+            let below = self.definition.rest.as_ref().map_or(Below::Unknown, |rest| rest.below(&key));
+            if known.is_none() && below == Below::Unknown {
                 self.findings.strict(format!("unknown field \"{path}\""));
                 map.next_value::<IgnoredAny>()?;
                 continue;
-            };
+            }
             if out.contains_key(&key) {
                 self.findings.strict(format!("duplicate field \"{path}\""));
             }
+            let Some(field) = known else {
+                let mut value = map.next_value_seed(Loose { path: &path, findings: &mut *self.findings })?;
+                if let Below::Known(node) = below {
+                    prune(&mut value, node, &path, self.findings);
+                }
+                out.insert(key, value);
+                continue;
+            };
             let owner = self.definition.short();
             let reader = Reader { ty: &field.ty, owner, path: &path, findings: &mut *self.findings };
             match map.next_value_seed(reader)? {

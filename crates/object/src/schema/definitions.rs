@@ -3,6 +3,7 @@
 //! All names borrow from the text, so the parsed form is a few hundred kilobytes. A malformed table is a defect of
 //! the repository, found by the tests, and so panics.
 
+use super::node::Node;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -26,6 +27,8 @@ pub(crate) enum Type {
     Any,
     /// index into the table
     Object(u16),
+    /// index into the table, or a truth in its place
+    ObjectOrBool(u16),
     List(Box<Type>),
     Map(Box<Type>),
 }
@@ -64,6 +67,8 @@ pub(crate) struct Definition {
     pub(crate) kinds: Vec<&'static str>,
     /// Sorted by name.
     pub(crate) fields: Vec<Field>,
+    /// What the other fields may be, where that is said at run time.
+    pub(crate) rest: Option<Box<Node>>,
 }
 
 impl Definition {
@@ -133,7 +138,8 @@ fn parse() -> Table {
 fn parse_head(head: &'static str) -> Definition {
     let mut words = head.split(' ');
     let name = words.next().unwrap_or_default();
-    let mut definition = Definition { name, atomic: false, kinds: Vec::new(), fields: Vec::new() };
+    let mut definition =
+        Definition { name, atomic: false, kinds: Vec::new(), fields: Vec::new(), rest: None };
     for word in words {
         match word.split_once('=') {
             Some(("gvk", kind)) => definition.kinds.push(kind),
@@ -173,6 +179,11 @@ fn parse_field(line: &'static str, index: &HashMap<&'static str, u16>) -> Field 
 }
 
 fn parse_type(text: &str, index: &HashMap<&'static str, u16>) -> Type {
+    if let Some(name) = text.strip_prefix("@?") {
+        return Type::ObjectOrBool(
+            *index.get(name).unwrap_or_else(|| panic!("the schema table lacks {name}")),
+        );
+    }
     if let Some(name) = text.strip_prefix('@') {
         return Type::Object(*index.get(name).unwrap_or_else(|| panic!("the schema table lacks {name}")));
     }

@@ -1,15 +1,19 @@
 //! Bodies that are no stored objects: what subresources take. Read by the same table and with the same care as kinds.
 
-use super::{FieldValidation, Shape};
+use super::{FieldValidation, Shape, definitions};
 use crate::{Decoded, Status, yaml};
 use serde_json::Value;
 
 /// A body of a subresource.
 #[derive(Debug, Clone, Copy)]
-pub struct Form(Shape);
+pub struct Form {
+    definition: &'static str,
+    api_version: &'static str,
+    kind: &'static str,
+}
 
 const fn form(definition: &'static str, api_version: &'static str, kind: &'static str) -> Form {
-    Form(Shape { definition, api_version, kind })
+    Form { definition, api_version, kind }
 }
 
 /// What `scale` takes.
@@ -23,10 +27,15 @@ pub const TOKEN_REQUEST: Form =
     form("io.k8s.api.authentication.v1.TokenRequest", "authentication.k8s.io/v1", "TokenRequest");
 
 impl Form {
+    fn shape(&self) -> Shape<'static> {
+        let Form { definition, api_version, kind } = *self;
+        Shape { definition: definitions::definition(definition), api_version, kind }
+    }
+
     /// Reads a JSON body; an empty one is a form without fields.
     pub fn decode(&self, body: &[u8], validation: FieldValidation) -> Result<Decoded, Status> {
         let body = if body.is_empty() { b"{}" } else { body };
-        let (object, warnings) = self.0.decode(body, validation)?;
+        let (object, warnings) = self.shape().decode(body, validation)?;
         Ok(Decoded { object, warnings })
     }
 
@@ -38,7 +47,7 @@ impl Form {
 
     /// Reads a value that was made of one, by a patch or from protobuf.
     pub fn conform(&self, value: Value, validation: FieldValidation) -> Result<Decoded, Status> {
-        let (object, warnings) = self.0.conform(value, validation)?;
+        let (object, warnings) = self.shape().conform(value, validation)?;
         Ok(Decoded { object, warnings })
     }
 }

@@ -7,12 +7,13 @@ mod paths;
 mod protobuf;
 
 use super::definitions::{Definition, Field, Topology, Type, table};
-use crate::{Kind, editions, kinds};
+use crate::{Kind, custom, editions, kinds};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
 const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
 const PATCH: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Patch";
 
@@ -32,44 +33,59 @@ impl Version {
     }
 }
 
+/// The kinds that were made at run time.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Customs<'a> {
+    /// All that are served, in every version.
+    pub forms: &'a [&'static Kind],
+    /// The CustomResourceDefinitions that made them.
+    pub definitions: &'a [Value],
+}
+
 /// Every kind in every version.
-fn forms() -> Vec<&'static Kind> {
-    kinds().iter().copied().chain(editions().iter().map(|edition| &edition.form)).collect()
+fn forms(customs: Customs<'_>) -> Vec<&'static Kind> {
+    let own = kinds().iter().copied().chain(editions().iter().map(|edition| &edition.form));
+    own.chain(customs.forms.iter().copied()).collect()
 }
 
 /// The OpenAPI v3 document of one group and version, as JSON; `None` when it is not served.
-pub fn openapi_v3(group: &str, version: &str) -> Option<Vec<u8>> {
+pub fn openapi_v3(group: &str, version: &str, customs: Customs<'_>) -> Option<Vec<u8>> {
     let served: Vec<&'static Kind> =
-        forms().into_iter().filter(|k| k.group == group && k.version == version).collect();
+        forms(customs).into_iter().filter(|k| k.group == group && k.version == version).collect();
     if served.is_empty() {
         return None;
     }
+    let mut schemas = schemas(&served, Version::V3);
+    schemas.extend(custom::openapi::schemas(customs.definitions, Some((group, version)), false));
     let document = json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.37.0"},
         "paths": paths::of(&served, Version::V3),
-        "components": {"schemas": schemas(&served, Version::V3)},
+        "components": {"schemas": schemas},
     });
     serde_json::to_vec(&document).ok()
 }
 
 /// The OpenAPI v2 document of all kinds, as JSON.
-pub fn openapi_v2() -> Vec<u8> {
-    serde_json::to_vec(&document_v2()).unwrap_or_default()
+pub fn openapi_v2(customs: Customs<'_>) -> Vec<u8> {
+    serde_json::to_vec(&document_v2(customs)).unwrap_or_default()
 }
 
 /// The OpenAPI v2 document as `application/com.github.proto-openapi.spec.v2@v1.0+protobuf`, the only form that older
 /// clients take.
-pub fn openapi_v2_protobuf() -> Vec<u8> {
-    protobuf::encode(&document_v2())
+pub fn openapi_v2_protobuf(customs: Customs<'_>) -> Vec<u8> {
+    protobuf::encode(&document_v2(customs))
 }
 
-fn document_v2() -> Value {
+fn document_v2(customs: Customs<'_>) -> Value {
+    let served = forms(customs);
+    let mut schemas = schemas(&served, Version::V2);
+    schemas.extend(custom::openapi::schemas(customs.definitions, None, true));
     json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": "v1.37.0"},
-        "paths": paths::of(&forms(), Version::V2),
-        "definitions": schemas(&forms(), Version::V2),
+        "paths": paths::of(&served, Version::V2),
+        "definitions": schemas,
     })
 }
 
@@ -87,8 +103,8 @@ fn gvk(kind: &Kind, name: &str) -> Value {
 }
 
 /// Every definition that the kinds need.
-fn schemas(served: &[&'static Kind], version: Version) -> Value {
-    let mut names: BTreeSet<&'static str> = [STATUS, DELETE_OPTIONS, LIST_META].into();
+fn schemas(served: &[&'static Kind], version: Version) -> Map<String, Value> {
+    let mut names: BTreeSet<&'static str> = [STATUS, DELETE_OPTIONS, LIST_META, OBJECT_META].into();
     for kind in served {
         names.insert(kind.schema);
         for subresource in kind.subresources {
@@ -112,7 +128,7 @@ fn schemas(served: &[&'static Kind], version: Version) -> Value {
     for kind in served {
         out.insert(format!("{}List", kind.schema), list_schema(kind, version));
     }
-    Value::Object(out)
+    out
 }
 
 /// The definition of a subresource's body, where it is not the parent's.
@@ -128,7 +144,7 @@ fn body_of(kind: &str) -> Option<&'static str> {
 
 fn object_in(ty: &'static Type) -> Option<&'static Definition> {
     match ty {
-        Type::Object(index) => Some(table().at(*index)),
+        Type::Object(index) | Type::ObjectOrBool(index) => Some(table().at(*index)),
         Type::List(inner) | Type::Map(inner) => object_in(inner),
         _ => None,
     }
@@ -227,6 +243,8 @@ fn value(ty: &'static Type, version: Version) -> Value {
         }
         (Type::Quantity, Version::V2) => json!({"type": "string"}),
         (Type::Quantity, Version::V3) => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),
+        // Upstream says nothing of what is an object or a truth, either.
+        (Type::ObjectOrBool(_), _) => json!({}),
         (Type::Object(index), _) => version.reference(table().at(*index).name),
         (Type::List(items), _) => json!({"type": "array", "items": value(items, version)}),
         (Type::Map(values), _) => json!({"type": "object", "additionalProperties": value(values, version)}),

@@ -9,7 +9,10 @@ fn deployments() -> &'static Kind {
 }
 
 fn decode(body: &str, validation: FieldValidation) -> Result<(Value, Vec<String>), String> {
-    deployments().shape().decode(body.as_bytes(), validation).map_err(|s| format!("{} {}", s.code, s.message))
+    deployments()
+        .shape(&deployments().definition())
+        .decode(body.as_bytes(), validation)
+        .map_err(|s| format!("{} {}", s.code, s.message))
 }
 
 const ODD: &str = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"a","labels":{"x":"1","x":"2"}},
@@ -96,24 +99,29 @@ fn leaves_come_out_in_canonical_form() {
     let body = json!({"metadata": {"name": "a", "creationTimestamp": null, "labels": null},
         "spec": {"containers": [{"name": "c", "resources": {"limits": {"cpu": 0.5, "memory": "1024Mi"}}}]},
         "status": {"startTime": "2026-11-21T07:00:00+01:00"}});
-    let (pod, _) = pods.shape().decode(body.to_string().as_bytes(), FieldValidation::Strict).expect("a pod");
+    let (pod, _) = pods
+        .shape(&pods.definition())
+        .decode(body.to_string().as_bytes(), FieldValidation::Strict)
+        .expect("a pod");
     assert_eq!((&pod["apiVersion"], &pod["kind"]), (&json!("v1"), &json!("Pod")));
     assert_eq!(pod["metadata"], json!({"name": "a"}));
     let limits = &pod["spec"]["containers"][0]["resources"]["limits"];
     assert_eq!(limits, &json!({"cpu": "500m", "memory": "1Gi"}));
     assert_eq!(pod["status"]["startTime"], "2026-11-21T06:00:00Z");
     let secrets = crate::kind("", "v1", "secrets").expect("secrets");
-    let bad =
-        secrets.shape().decode(br#"{"data":{"a":"%%"}}"#, FieldValidation::Warn).expect_err("not base64");
+    let bad = secrets
+        .shape(&secrets.definition())
+        .decode(br#"{"data":{"a":"%%"}}"#, FieldValidation::Warn)
+        .expect_err("not base64");
     assert!(bad.message.ends_with("illegal base64 data at input byte 0"), "{bad}");
 }
 
 #[test]
 fn every_reference_of_the_documents_leads_somewhere() {
-    let v2: Value = serde_json::from_slice(&openapi_v2()).expect("json");
+    let v2: Value = serde_json::from_slice(&openapi_v2(Customs::default())).expect("json");
     check_references(&v2, &v2);
     for kind in crate::kinds() {
-        let v3 = openapi_v3(kind.group, kind.version).expect("served");
+        let v3 = openapi_v3(kind.group, kind.version, Customs::default()).expect("served");
         let v3: Value = serde_json::from_slice(&v3).expect("json");
         check_references(&v3, &v3);
         let namespaced = if kind.namespaced { "/namespaces/{namespace}" } else { "" };
@@ -124,7 +132,7 @@ fn every_reference_of_the_documents_leads_somewhere() {
         let named = |p: &Value| p["name"] == "fieldValidation";
         assert!(patch["parameters"].as_array().is_some_and(|p| p.iter().any(named)), "{path}");
     }
-    assert_eq!(openapi_v3("apps", "v2"), None);
+    assert_eq!(openapi_v3("apps", "v2", Customs::default()), None);
 }
 
 fn check_references(value: &Value, document: &Value) {

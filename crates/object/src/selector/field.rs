@@ -8,12 +8,36 @@ use std::borrow::Cow;
 /// Reads the field that a label names out of an object; the text is empty when the field is not set.
 pub type FieldValue = fn(&Value) -> Cow<'_, str>;
 
+/// The text, number or truth that a path like `spec.color` leads to.
+pub(crate) fn at_path<'a>(object: &'a Value, path: &str) -> Cow<'a, str> {
+    match path.split('.').fold(object, |value, step| &value[step]) {
+        Value::String(text) => text.into(),
+        value @ (Value::Bool(_) | Value::Number(_)) => value.to_string().into(),
+        _ => "".into(),
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Read {
+    Field(FieldValue),
+    Path(&'static str),
+}
+
+impl Read {
+    fn of(self, object: &Value) -> Cow<'_, str> {
+        match self {
+            Read::Field(read) => read(object),
+            Read::Path(path) => at_path(object, path),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Term {
     label: String,
     value: String,
     negated: bool,
-    read: FieldValue,
+    read: Read,
 }
 
 /// A parsed field selector: all terms must hold.
@@ -40,7 +64,7 @@ impl FieldSelector {
 
     /// Whether the object passes.
     pub fn matches(&self, object: &Value) -> bool {
-        self.terms.iter().all(|t| ((t.read)(object) == t.value) != t.negated)
+        self.terms.iter().all(|t| (t.read.of(object) == t.value) != t.negated)
     }
 
     /// Whether an object passes whose fields `get` reads, as [`matches`](Self::matches) would read them.
@@ -101,15 +125,16 @@ fn unescape(value: &str) -> Result<String, String> {
     Ok(out)
 }
 
-fn find(kind: &Kind, label: &str) -> Result<FieldValue, String> {
+fn find(kind: &Kind, label: &str) -> Result<Read, String> {
     match label {
-        "metadata.name" => return Ok(|o| text(&o["metadata"]["name"]).into()),
-        "metadata.namespace" => return Ok(|o| text(&o["metadata"]["namespace"]).into()),
+        "metadata.name" => return Ok(Read::Field(|o| text(&o["metadata"]["name"]).into())),
+        "metadata.namespace" => return Ok(Read::Field(|o| text(&o["metadata"]["namespace"]).into())),
         _ => {}
     }
-    let found = kind.fields.iter().find(|(name, _)| *name == label).map(|(_, read)| *read);
-    found.ok_or_else(|| match kind.fields {
-        [] => format!(
+    let found = kind.fields.iter().find(|(name, _)| *name == label).map(|(_, read)| Read::Field(*read));
+    let path = || kind.paths.iter().find(|path| **path == label).map(|path| Read::Path(path));
+    found.or_else(path).ok_or_else(|| match kind.fields {
+        [] if !kind.is_custom() => format!(
             "\"{label}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
         ),
         _ => format!("field label not supported: {label}"),

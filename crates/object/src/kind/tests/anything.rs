@@ -37,6 +37,7 @@ impl Dice {
             Type::Time => "2026-11-21T06:00:00Z".into(),
             Type::MicroTime => "2026-11-21T06:00:00.000001Z".into(),
             Type::Any => json!({"f:spec": {"f:a": {}}}),
+            Type::ObjectOrBool(_) => true.into(),
             Type::Object(index) => self.object(table().at(*index).name, depth),
             Type::List(items) => (0..self.roll(3)).map(|_| self.value(items, depth)).collect(),
             Type::Map(values) => (0..self.roll(3))
