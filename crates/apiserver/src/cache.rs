@@ -83,7 +83,7 @@ impl Cache {
             for entry in &page.entries {
                 let resource = self.resource_of(&entry.value);
                 let name = &entry.key[definitions.prefix.len()..];
-                customs = customs.with(&self.registry, name, resource).unwrap_or(customs);
+                customs = customs.with(&self.registry, name, resource, page.revision).unwrap_or(customs);
             }
             range.at = Some(page.revision);
             range.after = page.entries.last().map(|entry| entry.key.clone());
@@ -154,9 +154,9 @@ impl Cache {
     }
 
     /// Makes the resource of a definition what the definition says now.
-    fn redefine(&self, name: &str, stored: Option<&bytes::Bytes>) {
+    fn redefine(&self, name: &str, stored: Option<&bytes::Bytes>, revision: Revision) {
         let resource = stored.and_then(|stored| self.resource_of(stored));
-        if let Some(customs) = self.customs().with(&self.registry, name, resource) {
+        if let Some(customs) = self.customs().with(&self.registry, name, resource, revision) {
             self.replace(customs);
         }
     }
@@ -225,7 +225,7 @@ impl Cache {
                 Err(error) => tracing::error!(key = %change.key, %error, "a change cannot be read"),
             }
             if (shelf.kind.group, shelf.kind.plural) == DEFINITIONS {
-                self.redefine(&change.key[shelf.prefix.len()..], change.value.as_ref());
+                self.redefine(&change.key[shelf.prefix.len()..], change.value.as_ref(), change.revision);
             }
         }
         self.publish(revision);

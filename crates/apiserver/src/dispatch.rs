@@ -38,10 +38,19 @@ pub(crate) async fn dispatch(api: &Api, call: &Call, parts: Parts, body: Body) -
     if object::kind(group, version, resource).is_none()
         && let Some(Found::Edition(edition)) = api.cache.customs().find(group, version, resource)
     {
-        return edition::answer(api, call, edition, parts, body).await;
+        return warned(&edition.form, edition::answer(api, call, edition, parts, body).await);
     }
     let target = target(api, &call.attributes)?;
-    serve(api, call, &target, parts, body).await
+    warned(target.kind, serve(api, call, &target, parts, body).await)
+}
+
+/// Tells that the version is deprecated, where it is.
+fn warned(kind: &Kind, reply: Reply) -> Reply {
+    let mut reply = reply?;
+    if let Some(warning) = kind.warning() {
+        answer::warn(&mut reply, &[warning]);
+    }
+    Ok(reply)
 }
 
 /// Answers a request for objects in the version in which they are stored.

@@ -38,6 +38,10 @@ pub(crate) async fn answer(
         verb if call.attributes.subresource == "scale" => door.send(verb, parts, body).await?,
         "create" | "update" => door.write(parts, &answer::read(body).await?).await?,
         "patch" => door.patch(parts, &answer::read(body).await?).await?,
+        // Each version has columns of its own.
+        _ if call.media.shape == Shape::Table && edition.form.is_custom() => {
+            serve(api, call, &door.form(), parts, body).await?
+        }
         verb => door.send(verb, parts, body).await?,
     };
     if call.media.shape == Shape::Object { door.show(response).await } else { Ok(response) }
@@ -90,7 +94,9 @@ impl Door<'_> {
 
     async fn write(&self, parts: Parts, body: &Bytes) -> Reply {
         let (mut object, warnings) = decode::body(self.call, &self.form(), body)?;
-        self.edition.read(&mut object, self.current().as_ref());
+        let current = self.current();
+        self.edition.form.judge(&mut object, current.as_ref())?;
+        self.edition.read(&mut object, current.as_ref());
         let body = answer::full(object.to_string());
         let mut response = self.send(self.call.attributes.verb, parts, body).await?;
         answer::warn(&mut response, &warnings);
@@ -110,6 +116,7 @@ impl Door<'_> {
             let mut new = patch.run(&self.edition.form, &shown)?;
             let warnings = decode::conform(&self.form(), &mut new, validation)?;
             decode::settle_name(&self.target, &mut new)?;
+            self.edition.form.judge(&mut new, Some(&shown))?;
             let version = new["metadata"]["resourceVersion"].clone();
             self.edition.read(&mut new, Some(&current));
             match self.send("update", parts.clone(), answer::full(new.to_string())).await {

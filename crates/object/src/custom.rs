@@ -60,23 +60,26 @@ pub(crate) struct Custom {
     pub(crate) definition: Definition,
     pub(crate) columns: Vec<Printed>,
     pub(crate) scale: Option<ScalePaths>,
+    /// What whoever uses the version is told.
+    pub(crate) warning: Option<String>,
 }
 
 impl Custom {
     /// Reads a version of a definition.
-    fn read(version: &Value) -> Custom {
+    fn read(names: &build::Names<'_>, version: &Value) -> Custom {
         let schema = &version["schema"]["openAPIV3Schema"];
         let root = Node::read(schema, &mut Patterns::default());
         Custom {
             definition: Definition { rest: Some(Box::new(root)), ..frame() },
             columns: columns::of(&version["additionalPrinterColumns"]),
             scale: build::scale_paths(&version["subresources"]["scale"]),
+            warning: build::warning(names, version),
         }
     }
 
     /// That of a kind which is no longer served.
     fn retired() -> Custom {
-        Custom { definition: frame(), columns: Vec::new(), scale: None }
+        Custom { definition: frame(), columns: Vec::new(), scale: None, warning: None }
     }
 
     fn root(&self) -> Option<&Node> {

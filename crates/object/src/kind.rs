@@ -172,6 +172,11 @@ impl Kind {
         self.custom.is_some()
     }
 
+    /// What whoever uses it in this version is told: that it is deprecated.
+    pub fn warning(&self) -> Option<String> {
+        self.custom()?.warning.clone()
+    }
+
     /// The fields that field selectors may use, beyond metadata.name and metadata.namespace.
     pub fn field_labels(&self) -> impl Iterator<Item = &'static str> {
         self.fields.iter().map(|(label, _)| *label).chain(self.paths.iter().copied())

@@ -7,6 +7,7 @@ use object::{
     custom::{Registry, Resource},
 };
 use std::{collections::BTreeMap, sync::Arc, sync::OnceLock};
+use store::Revision;
 
 /// One resource.
 #[derive(Debug, Clone)]
@@ -78,13 +79,14 @@ impl Customs {
         self.resources.values().flat_map(|served| served.resource.forms.iter().copied())
     }
 
-    /// These, with what one definition makes now; `None` is one that is gone or not established. `None` is the answer when
-    /// nothing is different.
+    /// These, with what one definition makes since a revision; `None` is one that is gone or not established. `None` is the
+    /// answer when nothing is different.
     pub(super) fn with(
         &self,
         registry: &Registry,
         definition: &str,
         resource: Option<Resource>,
+        revision: Revision,
     ) -> Option<Customs> {
         let before = self.resources.get(definition);
         let (mut resources, mut orphans) = (self.resources.clone(), self.orphans.clone());
@@ -108,12 +110,10 @@ impl Customs {
             (before, Some(resource)) => {
                 let old = before.map(|before| before.shelf.clone()).or_else(|| orphans.remove(definition));
                 let shelf = Arc::new(Shelf::new(resource.storage));
+                let items = old.as_ref().map(|old| old.all("")).unwrap_or_default();
+                // Whoever watched before must list again: what happened up to here is not in the ring.
+                shelf.load(items.iter().filter_map(|item| anew(&shelf, item)).collect(), revision);
                 if let Some(old) = old {
-                    let items = old.all("");
-                    shelf.load(
-                        items.iter().filter_map(|item| anew(&shelf, item)).collect(),
-                        old.read().revision(),
-                    );
                     old.close();
                 }
                 if resource.terminating {

@@ -192,12 +192,16 @@ impl Watcher {
 
     /// Waits for news; true when it is time for a bookmark.
     async fn wait(&mut self) -> bool {
+        // A shelf is closed behind its last change, which was sent before.
+        if self.target.shelf.is_closed() {
+            self.ended = true;
+            return false;
+        }
         let bookmark = Instant::now() + BOOKMARK_EVERY;
         let wake = if self.bookmarks { self.deadline.min(bookmark) } else { self.deadline };
         tokio::select! {
             changed = self.notices.changed() => {
-                // A shelf is closed behind its last change, which was sent before.
-                self.ended = changed.is_err() || self.target.shelf.is_closed();
+                self.ended = changed.is_err();
                 false
             }
             () = tokio::time::sleep_until(wake) => {

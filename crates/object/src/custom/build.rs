@@ -25,7 +25,7 @@ pub struct Resource {
 }
 
 /// The parts that every version has in common.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     group: &'a str,
     names: &'a Value,
     namespaced: bool,
@@ -46,7 +46,7 @@ pub(super) fn resource(registry: &Registry, crd: &Value) -> Option<Resource> {
     versions.sort_by(|a, b| version_order(text(&a["name"]), text(&b["name"])));
     let stored = versions.iter().find(|version| version["storage"] == true)?;
     let storage =
-        registry.kind(&identity(&common, stored), || make(&common, stored), || Custom::read(stored));
+        registry.kind(&identity(&common, stored), || make(&common, stored), || Custom::read(&common, stored));
     let (mut editions, mut forms) = (Vec::new(), Vec::new());
     for version in versions.iter().filter(|version| version["served"] == true) {
         if version["storage"] == true {
@@ -54,7 +54,7 @@ pub(super) fn resource(registry: &Registry, crd: &Value) -> Option<Resource> {
             continue;
         }
         let key = format!("{} {}", identity(&common, version), storage.version);
-        let form = registry.kind(&key, || make(&common, version), || Custom::read(version));
+        let form = registry.kind(&key, || make(&common, version), || Custom::read(&common, version));
         let edition = registry.edition(&format!("{key} {:p}", storage), form, storage);
         editions.push(edition);
         forms.push(&edition.form);
@@ -139,6 +139,21 @@ pub(super) fn scale_paths(scale: &Value) -> Option<ScalePaths> {
         status_replicas: path("statusReplicasPath")?,
         selector: path("labelSelectorPath").filter(|steps| !steps.is_empty()),
     })
+}
+
+/// What whoever uses a deprecated version is told.
+pub(super) fn warning(common: &Names<'_>, version: &Value) -> Option<String> {
+    if version["deprecated"] != true {
+        return None;
+    }
+    let said = version["deprecationWarning"].as_str().filter(|text| !text.is_empty());
+    let (group, kind) = (common.group, text(&common.names["kind"]));
+    Some(
+        said.map_or_else(
+            || format!("{group}/{} {kind} is deprecated", text(&version["name"])),
+            str::to_owned,
+        ),
+    )
 }
 
 /// Whether a resource of that name is this server's own, which no definition may take.

@@ -122,6 +122,15 @@ impl Kind {
         }
     }
 
+    /// Fills and checks an object of a custom kind in a version in which it is not stored, as that version has it.
+    pub fn judge(&self, object: &mut Value, old: Option<&Value>) -> Result<(), Status> {
+        let Some(custom) = self.custom() else { return Ok(()) };
+        custom.fill(object);
+        let mut errors = Errors::default();
+        custom.check(object, old, &mut errors);
+        self.verdict(object, errors).map(drop)
+    }
+
     /// Marks an object as being deleted: the time by which it must be gone, and one generation more.
     pub fn mark_deleted(&self, object: &mut Value, now: Timestamp, grace_seconds: i64) {
         let grace = grace_seconds.max(0);

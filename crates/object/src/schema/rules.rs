@@ -11,6 +11,8 @@ use std::sync::{Arc, OnceLock};
 /// Memory that one pattern may take when it is made ready; the regex crate's own limit is 10 MiB, and a definition may
 /// hold hundreds of them.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Memory that a pattern may take beside that while it matches, and keeps afterwards.
+const PATTERN_CACHE_MAX: usize = 256 << 10;
 
 /// A regular expression that is made ready when it is first used: most never are.
 #[derive(Debug)]
@@ -29,7 +31,10 @@ impl Pattern {
 
 /// Reads a pattern; the error says what is wrong with it.
 pub(crate) fn compile(text: &str) -> Result<Regex, String> {
-    let built = regex::RegexBuilder::new(&from_re2(text)).size_limit(PATTERN_BYTES_MAX).build();
+    let built = regex::RegexBuilder::new(&from_re2(text))
+        .size_limit(PATTERN_BYTES_MAX)
+        .dfa_size_limit(PATTERN_CACHE_MAX)
+        .build();
     built.map_err(|error| error.to_string().lines().last().unwrap_or("it cannot be read").trim().to_owned())
 }
 

@@ -19,6 +19,7 @@ const WRITING: [(&str, &str); 3] =
 const FORCING: [(&str, &str); 1] = [("force", "boolean")];
 const DELETING: [(&str, &str); 3] =
     [("dryRun", "string"), ("gracePeriodSeconds", "integer"), ("propagationPolicy", "string")];
+/// The last one is for kinds of the table alone: kubectl looks here whether it may send it.
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -76,7 +77,11 @@ impl Operation<'_> {
             }
             Version::V3 => {
                 if let Some(body) = self.body {
-                    let types: &[&str] = if self.action == "patch" { &PATCHES } else { &["*/*"] };
+                    let types: &[&str] = match self.action {
+                        "patch" if kind.is_custom() => &PATCHES[..3],
+                        "patch" => &PATCHES,
+                        _ => &["*/*"],
+                    };
                     let schema = json!({"schema": version.reference(body)});
                     let content: Map<String, Value> =
                         types.iter().map(|t| ((*t).to_owned(), schema.clone())).collect();

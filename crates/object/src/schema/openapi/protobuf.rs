@@ -135,6 +135,7 @@ fn simple(m: &mut Message, parameter: &Value, type_field: u32) {
 fn schema(m: &mut Message, value: &Value) {
     m.text(1, &value["$ref"]);
     m.text(2, &value["format"]);
+    m.text(4, &value["description"]);
     for required in items(&value["required"]) {
         m.text(19, required);
     }
