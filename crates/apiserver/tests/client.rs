@@ -98,7 +98,7 @@ async fn reflectors_keep_up() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), caught_up).await.expect("the reflector catches up");
+        tokio::time::timeout(Duration::from_secs(60), caught_up).await.expect("the reflector catches up");
         maps.delete("after", &DeleteParams::default()).await.expect("deleted");
         follow.abort();
     }

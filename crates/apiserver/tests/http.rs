@@ -101,6 +101,9 @@ pub async fn send(server: &ApiServer, text: &str) -> Answer {
     send_as(server, admin(), text).await
 }
 
+/// Longer than anything takes here.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// An open watch.
 pub struct Events {
     body: Body,
@@ -121,11 +124,12 @@ impl Events {
         Events { body, buffer: Vec::new() }
     }
 
-    /// How long the pieces of the answer are that there are now.
-    pub async fn pieces(mut self) -> Vec<usize> {
+    /// How long the pieces of the answer are, until so many bytes have come or it ends.
+    pub async fn pieces(mut self, bytes: usize) -> Vec<usize> {
         let mut lengths = Vec::new();
-        while let Ok(Some(frame)) = tokio::time::timeout(Duration::from_millis(200), self.body.frame()).await
-        {
+        while lengths.iter().sum::<usize>() < bytes {
+            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await;
+            let Some(frame) = frame.expect("a piece in time") else { break };
             lengths.push(frame.expect("a frame").data_ref().expect("data").len());
         }
         lengths
@@ -138,7 +142,7 @@ impl Events {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return serde_json::from_slice(&line).expect("an event is JSON");
             }
-            let frame = tokio::time::timeout(Duration::from_secs(10), self.body.frame()).await;
+            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await;
             let frame = frame.expect("an event in time").expect("the watch goes on").expect("a frame");
             self.buffer.extend_from_slice(frame.data_ref().expect("data"));
         }

@@ -168,6 +168,7 @@ async fn what_is_too_old_is_gone() {
 #[tokio::test]
 async fn who_does_not_read_holds_one_piece() {
     const MIB: usize = 1 << 20;
+    const MAPS_BYTES: usize = 12 * 400_000;
     let server = server().await;
     let from = make(&server, "first", json!({})).await;
     let from = from["metadata"]["resourceVersion"].as_str().expect("a revision").to_owned();
@@ -176,15 +177,15 @@ async fn who_does_not_read_holds_one_piece() {
         assert_eq!(send(&server, &format!("POST {MAPS}\n\n{body}")).await.code, 201);
     }
     for query in [String::new(), format!("&resourceVersion={from}")] {
-        let pieces = watch(&server, &format!("GET {MAPS}?watch=1{query}")).await.pieces().await;
+        let pieces = watch(&server, &format!("GET {MAPS}?watch=1{query}")).await.pieces(MAPS_BYTES).await;
         assert!(pieces.iter().all(|length| *length < MIB + 500_000), "{pieces:?}");
-        assert!(pieces.iter().sum::<usize>() > 12 * 400_000 && pieces.len() < 9, "{pieces:?}");
+        assert!(pieces.iter().sum::<usize>() > MAPS_BYTES && pieces.len() < 9, "{pieces:?}");
     }
     // A list comes in pieces, too, and is the same as in one.
     let mut listed = crate::request(&format!("GET {MAPS}"));
     listed.extensions_mut().insert(crate::admin());
     let (_, body) = server.handle(listed).await.into_parts();
-    let pieces = Events::of(body).pieces().await;
+    let pieces = Events::of(body).pieces(usize::MAX).await;
     assert!(pieces.iter().all(|length| *length < MIB + 500_000) && pieces.len() > 4, "{pieces:?}");
     let list = send(&server, &format!("GET {MAPS}")).await.json();
     assert_eq!((&list["kind"], list["items"].as_array().map(Vec::len)), (&json!("ConfigMapList"), Some(13)));
