@@ -1,6 +1,6 @@
 //! Event sources as their owners see them: a queue is worked off, and what fails comes back.
 
-use crate::tests::{LONG, Room};
+use crate::tests::{LONG, PATIENCE, Room};
 use managed::{Declared, Letter, QUEUE_DEFAULTS, Settings};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn until_empty(queue: &Arc<Declared>) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), empty).await.expect("an empty queue");
+    tokio::time::timeout(PATIENCE, empty).await.expect("an empty queue");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,13 @@ while true; do
       : >"$place/$$"
       until met=("$place"/*) && ((${#met[@]} >= 5)); do read -r -t 0.01 _ <> <(:); done
       ;;
+    # until FILE: until it is there; then it fails.
+    *until*)
+      file=${event#*until } file=${file%\"}
+      until [ -e "$file" ]; do read -r -t 0.01 _ <> <(:); done
+      call POST "/invocation/$id/error" '{"errorType":"Boom","errorMessage":"thrown"}'
+      continue
+      ;;
     *slow*) read -r -t 0.3 _ <> <(:) ;;
     *big*) printf -v event '"%*s"' 6291600 x ;;
     *print*) printf 'one\ntwo\nno newline' ;;

@@ -1,6 +1,6 @@
 //! Functions with external extensions, as plain processes.
 
-use super::{LONG, Room};
+use super::{LONG, PATIENCE, Room};
 use crate::FunctionError;
 use serde_json::json;
 use std::io::{Cursor, Write};
@@ -24,7 +24,7 @@ impl Room {
         let layer = self.functions.put_code(zip.into()).await.expect("the layer");
         self.functions.put_layers(None, vec![layer.sha256.clone()]).await.expect("the tree");
         let layers = json!([{"arn": LAYER, "sha256": layer.sha256, "size": layer.size}]);
-        let more = json!({"layers": layers, "environment": {"AGENT": agent}, "timeoutSeconds": 20});
+        let more = json!({"layers": layers, "environment": {"AGENT": agent}});
         self.deploy(name, more).await;
     }
 
@@ -35,7 +35,7 @@ impl Room {
             if log.contains(text) {
                 return log;
             }
-            assert!(started.elapsed() < Duration::from_secs(20), "no {text:?} in {log}");
+            assert!(started.elapsed() < PATIENCE, "no {text:?} in {log}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }

@@ -1,6 +1,6 @@
 //! Runtimes that ask for the next event together with their answer to the last one.
 
-use super::{LONG, Room};
+use super::{LONG, PATIENCE, Room};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ const ACCEPTED: &str = r#"told: {"status":"OK"}"#;
 async fn until_logged(room: &Room, line: &str, times: usize) {
     let started = Instant::now();
     while room.log("hello").await.matches(line).count() < times {
-        assert!(started.elapsed() < Duration::from_secs(20), "{}", room.log("hello").await);
+        assert!(started.elapsed() < PATIENCE, "{}", room.log("hello").await);
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -31,7 +31,7 @@ async fn each_answer_reaches_its_caller_and_each_word_the_runtime() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_answer_is_told_at_once_and_the_next_event_comes() {
     let room = Room::open(LONG).await;
-    room.deploy_program("hello", TOGETHER, json!({"timeoutSeconds": 30})).await;
+    room.deploy_program("hello", TOGETHER, json!({})).await;
     let refused = room.call("hello", "\"large\"").await;
     assert_eq!(refused["errorType"], "Function.ResponseSizeTooLarge");
     until_logged(&room, "told: {\"errorMessage\":\"Exceeded maximum all", 1).await;
