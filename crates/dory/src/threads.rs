@@ -57,7 +57,7 @@ mod tests {
         let ahead = (before - AHEAD).max(-20);
         let (worker, blocking) = runtime.block_on(async {
             let on_a_worker = tokio::spawn(async move {
-                for _ in 0..1000 {
+                for _ in 0..6000 {
                     if nice() == ahead {
                         break;
                     }

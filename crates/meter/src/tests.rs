@@ -57,7 +57,7 @@ fn totals_reach_the_disk_by_themselves() {
     let meter = Meter::open(dir.path()).expect("a meter");
     meter.ran(invoked(None), run(10, false), time());
     let file = dir.path().join("ledger.json");
-    for _ in 0..500 {
+    for _ in 0..3000 {
         if file.exists() {
             break;
         }

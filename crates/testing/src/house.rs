@@ -15,7 +15,7 @@ use tower::util::BoxCloneService;
 use crate::fake_node;
 
 /// Long enough for a loaded machine; a test that needs it is broken or the machine is.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running platform, and a namespace for one test.
 pub struct House {

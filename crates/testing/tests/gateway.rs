@@ -16,7 +16,7 @@ use testing::house;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Answers every invocation with its event, and notes it.
 #[derive(Default)]

@@ -14,8 +14,10 @@ use rustix::thread::UnshareFlags;
 use crate::link::{End, Links};
 use crate::{Network, Settings, namespace};
 
-/// Longer than any answer takes here; a connection that hangs is a failure.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than any answer takes here, on a busy machine too; a connection that hangs is a failure.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it is waited for an answer that must not come.
+pub(super) const SILENCE: Duration = Duration::from_secs(2);
 /// The host's and the outside world's address on the link between them.
 pub(super) const HOST_OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 1);
 pub(super) const OUTSIDE: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 2);
@@ -108,9 +110,14 @@ pub(super) fn serve_udp(namespace: &File, address: SocketAddrV4, greeting: &'sta
 
 /// What the TCP server at `address` says to a client in `namespace`.
 pub(super) fn ask(namespace: &File, address: SocketAddrV4) -> io::Result<String> {
+    ask_within(PATIENCE, namespace, address)
+}
+
+/// The same, with so much patience.
+pub(super) fn ask_within(patience: Duration, namespace: &File, address: SocketAddrV4) -> io::Result<String> {
     inside(namespace, || {
-        let mut stream = TcpStream::connect_timeout(&SocketAddr::V4(address), PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::V4(address), patience)?;
+        stream.set_read_timeout(Some(patience))?;
         let mut said = String::new();
         stream.read_to_string(&mut said)?;
         Ok(said)

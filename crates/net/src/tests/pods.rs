@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::host::{ask, inside, on_a_host, open, serve, settings};
+use super::host::{PATIENCE, ask, inside, on_a_host, open, serve, settings};
 use crate::link::Links;
 use crate::{Network, Settings, listen_on, namespace, sockets_in};
 
@@ -114,7 +114,7 @@ fn a_restart_adopts_pods_keeps_what_was_ready_and_sweeps_the_rest() {
             assert_ne!(lease.address, lost.address);
         }
         for gone in [lost, guest] {
-            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+            let deadline = std::time::Instant::now() + PATIENCE;
             while gone.netns.exists() {
                 assert!(std::time::Instant::now() < deadline, "{} is still there", gone.name);
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;

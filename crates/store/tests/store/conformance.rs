@@ -24,7 +24,7 @@ pub async fn set(store: &Subject, key: &str, value: &str) -> Revision {
 }
 
 pub async fn next(watch: &mut Watch) -> Result<Arc<Vec<Change>>, Error> {
-    tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("a change in time").unwrap()
+    tokio::time::timeout(Duration::from_secs(60), watch.next()).await.expect("a change in time").unwrap()
 }
 
 async fn keys(store: &Subject, range: Range) -> Vec<String> {
