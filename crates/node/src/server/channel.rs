@@ -1,11 +1,12 @@
 //! The streams of exec and attach between a client and this node, whichever of the two protocols carries them: numbered
 //! WebSocket messages or SPDY streams.
 
+mod racing;
 mod socket;
 mod streams;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header};
 use object::Status;
 use serde_json::{Value, json};
 
@@ -14,6 +15,9 @@ use crate::node::Body;
 
 const OFFER: Offer =
     Offer { websocket: &["v5.channel.k8s.io", "v4.channel.k8s.io"], spdy: "v4.channel.k8s.io" };
+
+/// For the clients that lose messages of a WebSocket.
+const WITHOUT_WEBSOCKET: Offer = Offer { websocket: &[], ..OFFER };
 
 pub(super) const STDIN: u8 = 0;
 pub(super) const STDOUT: u8 = 1;
@@ -52,7 +56,9 @@ pub(super) fn open(
     channels: Vec<u8>,
     tty: bool,
 ) -> Result<(Response<Body>, Door), Status> {
-    let (response, agreed) = upgrade::open(request, &OFFER)?;
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    let racing = agent.is_some_and(racing::is_racing);
+    let (response, agreed) = upgrade::open(request, if racing { &WITHOUT_WEBSOCKET } else { &OFFER })?;
     let resize = tty.then_some(RESIZE);
     // Older clients ask for standard error of a terminal too, and never open it.
     let asked = channels.into_iter().filter(|channel| !(tty && *channel == STDERR));

@@ -53,10 +53,12 @@ fn websocket(request: &mut Request<Body>, offer: &Offer) -> Result<(Response<Bod
     let offered = words(request, header::SEC_WEBSOCKET_PROTOCOL);
     let chosen = offer.websocket.iter().find(|own| offered.iter().any(|word| word == **own));
     let protocol = chosen.ok_or_else(|| {
-        Status::bad_request(format!(
-            "none of the offered WebSocket protocols is known; use {}",
-            offer.websocket.join(" or ")
-        ))
+        Status::bad_request(if offer.websocket.is_empty() {
+            "this version of the client loses output over WebSocket: use SPDY/3.1".to_owned()
+        } else {
+            let known = offer.websocket.join(" or ");
+            format!("none of the offered WebSocket protocols is known; use {known}")
+        })
     })?;
     let accept = HeaderValue::from_str(&key).expect("base64 is a header value");
     let more = [
