@@ -58,7 +58,7 @@ def storm(seconds, seed=None):
         storm.faults += [f"the log: {line}" for line in panics]
         platform.run("down", check=False)
         try:
-            wait_for("nothing to be left", lambda: not storm.traces.left(), 5)
+            wait_for("nothing to be left", lambda: not storm.traces.left(), 60)
         except AssertionError:
             storm.fault(f"left behind: {json.dumps(storm.traces.left(), indent=1)[:5000]}")
         if storm.faults:
@@ -143,7 +143,7 @@ def settled(storm, work, before):
     pid = storm.platform.pid
     instances = lambda: storm.platform.metric("dory_function_instances")
     wait_for("idle instances to end", lambda: instances() == 0, KEEP_WARM + 60)
-    wait_for("their processes to end", lambda: not storm.victims("runtime") or instances() == 0, 10)
+    wait_for("their processes to end", lambda: not storm.victims("runtime") or instances() == 0, 60)
     rest = traces.size(pid)
     print("at rest", rest, flush=True)
     # Listeners, pools, databases, watches and a few kept connections; an instance that was forgotten holds five or so.

@@ -4,6 +4,7 @@ import collections
 import hashlib
 import os
 import pathlib
+import re
 import subprocess
 
 FOLDERS = ("/run", "/tmp", "/dev/shm", "/var/tmp", "/etc", "/root")
@@ -58,16 +59,29 @@ class Traces:
         """Remembers the namespaces and links that there are now."""
         for pid, _, groups in processes():
             if self.group in groups:
-                self.namespaces |= namespaces(pid) - self.own
+                self.namespaces.add(frozenset(namespaces(pid) - self.own))
         for line in run("ip", "-o", "link"):
             if f"alias dory {owner(self.data)}" in line:
                 self.bridges.add(line.split(": ")[1].split("@")[0])
+
+    def is_foreign(self, command, groups):
+        """Whether a process is another platform's, such as the one that the tests beside this one use."""
+        others = set(re.findall(r"/(dory-[^/\s]+)", groups)) - {self.group}
+        return bool(others) or (" shim " in command and self.data not in command)
+
+    def held(self):
+        """Processes in the namespaces of this platform. The kernel soon gives the numbers of namespaces that are gone to new ones,
+        of others: what counts has all of those that one process had, and is not known to be another's."""
+        known = self.namespaces - {frozenset()}
+        for pid, command, groups in processes():
+            its = frozenset(namespaces(pid) - self.own)
+            if its in known and not self.is_foreign(command, groups):
+                yield f"{pid}: {command}: {sorted(its)}"
 
     def left(self):
         """What is still there, by kind; nothing after `dory down`."""
         mine = [(pid, command) for pid, command, groups in processes()
                 if self.group in groups or (self.data in command and pid != os.getpid() and "chaos" not in command)]
-        held = [f"{pid}: {kept}" for pid, _, _ in processes() for kept in namespaces(pid) & self.namespaces]
         mounts = [line for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines() if self.data in line]
         groups = [str(path) for depth in ("*", "*/*") for path in pathlib.Path("/sys/fs/cgroup").glob(depth) if path.name == self.group]
         # Another platform may have taken the name of the bridge meanwhile: only what still is this one's counts.
@@ -80,7 +94,7 @@ class Traces:
         names = (owner(self.data), pathlib.Path(self.data).name)
         new = self.top_files() - self.files - {self.data}
         files = [path for path in new if any(name in path for name in names) or ("dory" in path and not path.startswith("/tmp/"))]
-        found = {"processes": mine, "namespaces": held, "mounts": mounts, "cgroups": groups, "links": links,
+        found = {"processes": mine, "namespaces": list(self.held()), "mounts": mounts, "cgroups": groups, "links": links,
                  "nftables": tables, "files": files}
         return {kind: things for kind, things in found.items() if things}
 
