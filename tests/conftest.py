@@ -2,11 +2,14 @@
 
 import atexit
 import base64
+import contextlib
 import http.client
 import json
 import os
 import pathlib
+import random
 import shutil
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -37,6 +40,18 @@ def wait_for(what, condition, seconds=30.0):
         if time.monotonic() > until:
             raise AssertionError(f"after {seconds:.0f} s: {what}")
         time.sleep(0.05)
+
+
+def lasting_ports(count):
+    """Free ports for who listens a little later, or again and again. They lie below those that the kernel gives to connections, and
+    below node ports: of port 0 comes one that a client may be given meanwhile, by chance even to connect to itself."""
+    held = []
+    while len(held) < count:
+        with contextlib.suppress(OSError):
+            held.append(socket.create_server(("127.0.0.1", random.randrange(10_000, 30_000))))
+    ports = [one.getsockname()[1] for one in held]
+    [one.close() for one in held]
+    return ports
 
 
 def spoken(process):

@@ -5,14 +5,13 @@ import hashlib
 import http.server
 import json
 import os
-import socket
 import subprocess
 import threading
 import urllib.error
 import urllib.request
 
 import pytest
-from conftest import ROOT, TOOLS, pod, wait_for
+from conftest import ROOT, TOOLS, lasting_ports, pod, wait_for
 
 REGISTRY = ROOT / "target" / "docker-registry" / "usr" / "bin" / "docker-registry"
 pytestmark = pytest.mark.skipif(not REGISTRY.exists(), reason="no target/docker-registry: run tools/setup")
@@ -23,17 +22,11 @@ HTPASSWD = "ada:$2b$05$FBLnDsX0TrTGgnWE3Pf.8.j3SxRzbcFfshGBlkjW1C42F7MZyffkO\n"
 PASSWORD = "secret"
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 class Registry:
     """One running registry."""
 
     def __init__(self, directory, auth=""):
-        self.port = free_port()
+        [self.port] = lasting_ports(1)
         self.host = f"localhost:{self.port}"
         self.basic = None
         config = directory / "config.yml"

@@ -5,7 +5,6 @@ import os
 import pathlib
 import shlex
 import shutil
-import socket
 import subprocess
 import tempfile
 import threading
@@ -13,7 +12,7 @@ import time
 import uuid
 
 import pytest
-from conftest import DORY, ROOT, Platform, wait_for
+from conftest import DORY, ROOT, Platform, lasting_ports, wait_for
 
 PLACE = ROOT / "target" / "vm"
 DOORS = ("api", "aws", "http", "https")
@@ -60,7 +59,7 @@ class Machine(Platform):
     def __init__(self, files):
         self.host = pathlib.Path(tempfile.mkdtemp(prefix="dory-test-vm-"))
         super().__init__("/var/lib/dory")
-        self.ports = {door: free_port() for door in DOORS}
+        self.ports = dict(zip(DOORS, lasting_ports(len(DOORS))))
         initrd = self.host / "initrd"
         initrd.write_bytes(archive(self.tree(files)))
         forwards = "".join(
@@ -152,12 +151,6 @@ class Machine(Platform):
     @property
     def gateway(self):
         return f"http://127.0.0.1:{self.ports['http']}"
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def archive(tree):

@@ -7,7 +7,6 @@ import os
 import pathlib
 import random
 import signal
-import socket
 import threading
 import time
 import urllib.error
@@ -15,7 +14,7 @@ import urllib.error
 import botocore.exceptions
 import urllib3.exceptions
 from chaos import traces
-from conftest import Platform, wait_for
+from conftest import Platform, lasting_ports, wait_for
 
 # How a connection breaks off when the platform is killed under it.
 CUT_OFF = (botocore.exceptions.HTTPClientError, botocore.exceptions.ResponseStreamingError, urllib3.exceptions.HTTPError,
@@ -28,9 +27,7 @@ class Rock(Platform):
     """A platform on ports that stay the same when it is started again."""
 
     def __init__(self, directory, *up):
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-        ports = [str(one.getsockname()[1]) for one in sockets]
-        [one.close() for one in sockets]
+        ports = [str(port) for port in lasting_ports(4)]
         names = ("--api-port", "--aws-port", "--http-port", "--https-port")
         super().__init__(directory, *[word for pair in zip(names, ports) for word in pair], *up)
         self.known = None
