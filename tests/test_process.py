@@ -40,7 +40,7 @@ def host_state(word):
     groups += [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob("dory*")]
     found = {
         "mounts": pathlib.Path("/proc/self/mountinfo").read_text().splitlines(),
-        "links": run("ip", "-o", "link"),
+        "links": [line.split(": ")[1] for line in run("ip", "-o", "link")],
         "nftables": run("nft", "list", "tables"),
         "cgroups": groups,
         "processes": processes(),
@@ -53,7 +53,7 @@ def test_nothing_is_left_after_down(own):
     before = host_state("dory")
     data = str(own.data)
     own.apply(deployment("web", image=TOOLS, command=["sleep", "600"], replicas=2))
-    own.kubectl("rollout", "status", "deployment/web", "--timeout=30s")
+    own.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     (pathlib.Path(data) / "hello").mkdir()
     bootstrap = pathlib.Path(data) / "hello" / "bootstrap"
     bootstrap.write_text("#!/bin/sh\nexec sleep 600\n")
@@ -64,9 +64,9 @@ def test_nothing_is_left_after_down(own):
     assert host_state(data) == {"mounts": [], "links": [], "nftables": [], "cgroups": [], "processes": [],
                                 "files": [data] if data.startswith("/tmp/") else []}
     after = host_state("dory")
-    # Other platforms may run beside this one: nothing may be new, and this one's link, table and cgroups are gone.
+    # Other platforms may run, start and stop beside this one: its link, table and cgroups are among what is gone.
     for name in ("links", "nftables", "cgroups"):
-        assert len(after[name]) < len(before[name]), name
+        assert set(before[name]) - set(after[name]), name
 
 
 @pytest.mark.kubectl(31)
@@ -78,7 +78,7 @@ def test_pods_outlive_a_kill_and_are_adopted(own):
     own.apply(one)
     status = lambda: own.get("pod", "counter")["status"].get("containerStatuses", [{}])[0]
     wait_for("a restart and some lines", lambda: status().get("restartCount") == 1 and own.kubectl(
-        "logs", "counter", check=False).stdout.count("\n") > 5, seconds=40)
+        "logs", "counter", check=False).stdout.count("\n") > 5, seconds=120)
     container, address = status()["containerID"], own.get("pod", "counter")["status"]["podIP"]
     os.kill(own.pid, signal.SIGKILL)
     wait_for("the lock to go", lambda: "not running" in own.run("status", check=False).stdout)
@@ -99,17 +99,17 @@ def test_a_pod_that_ends_while_the_platform_is_down(own):
     one = shell("brief", "sleep 2; exit 4")
     one["spec"]["restartPolicy"] = "Never"
     own.apply(one)
-    own.kubectl("wait", "--for=condition=Ready", "pod/brief", "--timeout=20s")
+    own.kubectl("wait", "--for=condition=Ready", "pod/brief", "--timeout=120s")
     os.kill(own.pid, signal.SIGKILL)
     wait_for("the pod to end", lambda: not any("sleep 2; exit 4" in line for line in processes()))
     own.up()
-    own.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/brief", "--timeout=20s")
+    own.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/brief", "--timeout=120s")
     assert own.get("pod", "brief")["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 4
 
 
 def test_down_after_a_kill_leaves_nothing_either(own):
     own.apply(shell("stray", "sleep 600"))
-    own.kubectl("wait", "--for=condition=Ready", "pod/stray", "--timeout=20s")
+    own.kubectl("wait", "--for=condition=Ready", "pod/stray", "--timeout=120s")
     os.kill(own.pid, signal.SIGKILL)
     wait_for("the lock to go", lambda: "not running" in own.run("status", check=False).stdout)
     own.down()
