@@ -30,7 +30,8 @@ def name_of(process):
 
 def test_a_runtime_that_is_killed_in_the_middle_of_a_call(platform):
     client = platform.boto3("lambda")
-    # The name of the process is how it is found from outside.
+    # The name of the process is how it is found from outside, and not that of another run of this test.
+    victim = f"victim-{os.getpid()}"
     code = ("import os, time\ndef handler(event, context):\n    open('/proc/self/comm', 'w').write(event.get('name', 'idle'))\n"
             "    time.sleep(event.get('sleep', 0))\n    return os.environ['AWS_LAMBDA_LOG_STREAM_NAME']\n")
     client.create_function(FunctionName="killed", Runtime=functions.python(), Role=functions.ROLE, Handler="main.handler",
@@ -39,9 +40,9 @@ def test_a_runtime_that_is_killed_in_the_middle_of_a_call(platform):
         first = json.loads(client.invoke(FunctionName="killed")["Payload"].read())
         answers = []
         call = threading.Thread(target=lambda: answers.append(client.invoke(
-            FunctionName="killed", Payload=json.dumps({"sleep": 50, "name": "dory-victim"}))))
+            FunctionName="killed", Payload=json.dumps({"sleep": 50, "name": victim}))))
         call.start()
-        named = lambda: [path for path in pathlib.Path("/proc").glob("[0-9]*") if name_of(path) == "dory-victim"]
+        named = lambda: [path for path in pathlib.Path("/proc").glob("[0-9]*") if name_of(path) == victim]
         os.kill(int(wait_for("the runtime to be at work", named)[0].name), signal.SIGKILL)
         call.join(30)
         answer = answers[0]
