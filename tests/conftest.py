@@ -30,7 +30,7 @@ TOOLS = "tools:1"
 VENV = ROOT / "target" / "venv" / "bin"
 
 
-def wait_for(what, condition, seconds=30.0):
+def wait_for(what, condition, seconds=120.0):
     """Waits until the condition gives something true, and gives that back; fails with `what` when it never does."""
     until = time.monotonic() + seconds
     while True:
@@ -134,7 +134,7 @@ class Platform:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "KUBE"))}
         return {**clean, **{name: value.strip("'") for name, value in lines}}
 
-    def kubectl(self, *arguments, check=True, text=None, timeout=60):
+    def kubectl(self, *arguments, check=True, text=None, timeout=180):
         """Runs kubectl against this platform; gives the finished process."""
         done = subprocess.run(
             ["kubectl", *arguments], input=text, capture_output=True, text=True,
@@ -173,7 +173,7 @@ class Platform:
     def aws(self, *arguments, check=True):
         """Runs the aws CLI against this platform; gives the finished process."""
         done = subprocess.run(
-            [VENV / "aws", *arguments], capture_output=True, text=True, env=self.environment, timeout=60
+            [VENV / "aws", *arguments], capture_output=True, text=True, env=self.environment, timeout=180
         )
         assert not check or done.returncode == 0, f"aws {' '.join(map(str, arguments))}: {done.stderr}"
         return done

@@ -43,7 +43,7 @@ def test_pods_that_burn_cpu_become_more_within_a_minute_and_fewer_again(platform
     platform.apply(manifest.replace("my-registry/api-service:1.0.0", burner), "-n", namespace)
     platform.apply((DEMO / "api-service-hpa.yaml").read_text(), "-n", namespace)
     run = lambda *words: platform.kubectl(*words, "-n", namespace).stdout
-    wait_for("more than three", lambda: replicas(platform, "api-service", namespace) > 3, seconds=60)
+    wait_for("more than three", lambda: replicas(platform, "api-service", namespace) > 3, seconds=120)
     shown = run("get", "hpa")
     assert "Deployment/api-service" in shown and "%/70%" in shown and "cpu: " in shown
     assert shown.split("\n")[0].split() == ["NAME", "REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS", "AGE"]
@@ -63,23 +63,23 @@ def test_the_example_as_it_stands(platform, namespace):
     for name in ("api-service.yaml", "api-service-hpa.yaml"):
         platform.apply((DEMO / name).read_text(), "-n", namespace)
     active = lambda: conditions(platform, "api-service-hpa", namespace).get("ScalingActive")
-    wait_for("a measurement", lambda: active() == ("True", "ValidMetricFound"), seconds=60)
+    wait_for("a measurement", lambda: active() == ("True", "ValidMetricFound"), seconds=120)
     assert conditions(platform, "api-service-hpa", namespace)["AbleToScale"][0] == "True"
     assert replicas(platform, "api-service", namespace) == 3
     shown = platform.kubectl("get", "hpa", "api-service-hpa", "-n", namespace, "--no-headers").stdout
     assert "cpu: " in shown and "%/70%" in shown and "unknown" not in shown
     # Who is below the minimum is brought there; who is at zero is left alone.
     platform.kubectl("scale", "deployment/api-service", "--replicas=1", "-n", namespace)
-    wait_for("the minimum", lambda: replicas(platform, "api-service", namespace) == 3, seconds=40)
+    wait_for("the minimum", lambda: replicas(platform, "api-service", namespace) == 3, seconds=120)
     platform.kubectl("scale", "deployment/api-service", "--replicas=0", "-n", namespace)
-    wait_for("a rest", lambda: active() == ("False", "ScalingDisabled"), seconds=40)
+    wait_for("a rest", lambda: active() == ("False", "ScalingDisabled"), seconds=120)
     assert replicas(platform, "api-service", namespace) == 0
 
 
 def test_memory_and_single_containers(platform, namespace):
     requests = {"resources": {"requests": {"cpu": "10m", "memory": "1Mi"}}}
     platform.apply(deployment("web", replicas=1, **requests), "-n", namespace)
-    platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=30s")
+    platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=120s")
     average = {"type": "AverageValue", "averageValue": "1Gi"}
     memory = {"type": "Resource", "resource": {"name": "memory", "target": average}}
     percent = {"type": "Utilization", "averageUtilization": 10_000}
@@ -156,7 +156,7 @@ def test_two_autoscalers_of_one_target_do_nothing(platform, namespace):
         platform.apply(autoscaler(name, target="web"), "-n", namespace)
     ambiguous = ("False", "AmbiguousSelector")
     found = lambda: [conditions(platform, name, namespace).get("ScalingActive") for name in ("one", "two")]
-    wait_for("the quarrel", lambda: found() == [ambiguous, ambiguous], seconds=60)
+    wait_for("the quarrel", lambda: found() == [ambiguous, ambiguous], seconds=120)
 
 
 def test_what_is_wrong_is_named(platform):

@@ -136,7 +136,7 @@ def test_a_pod_that_eats_its_memory_is_killed_for_it(platform, namespace):
     one = shell("hungry", "tail /dev/zero", resources={"limits": {"memory": "32Mi"}})
     one["spec"]["restartPolicy"] = "Never"
     platform.apply(one, "-n", namespace)
-    platform.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/hungry", "-n", namespace, "--timeout=30s")
+    platform.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", "pod/hungry", "-n", namespace, "--timeout=120s")
     status = platform.get("pod", "hungry", "-n", namespace)["status"]["containerStatuses"][0]
     assert status["state"]["terminated"]["reason"] == "OOMKilled"
 

@@ -26,7 +26,7 @@ def test_a_cron_job_from_the_command_line(platform, namespace):
     assert re.match(r"NAME +SCHEDULE +TIMEZONE +SUSPEND +ACTIVE +LAST SCHEDULE +AGE", shown[0])
     assert re.match(r"hello +\*/5 0 \* \* \* +<none> +False +0 +<none>", shown[1])
     assert "job.batch/now created" in run("create", "job", "now", "--from=cronjob/hello").stdout
-    run("wait", "--for=condition=complete", "job/now", "--timeout=20s")
+    run("wait", "--for=condition=complete", "job/now", "--timeout=120s")
     assert run("logs", "job/now").stdout == "hi\n"
     owner = platform.get("job", "now", "-n", namespace)["metadata"]["ownerReferences"][0]
     assert (owner["kind"], owner["name"]) == ("CronJob", "hello")
@@ -34,7 +34,7 @@ def test_a_cron_job_from_the_command_line(platform, namespace):
     assert "Concurrency Policy:" in described and "Schedule:" in described
     wait_for("its success to be seen",
              lambda: "lastSuccessfulTime" in platform.get("cronjob", "hello", "-n", namespace).get("status", {}))
-    run("delete", "cronjob", "hello", "--timeout=20s")
+    run("delete", "cronjob", "hello", "--timeout=120s")
     wait_for("its Jobs to go with it", lambda: not platform.get("jobs", "-n", namespace)["items"])
 
 

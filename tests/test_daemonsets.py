@@ -31,30 +31,30 @@ def test_rollout_status_history_undo_and_restart(platform, namespace):
     run = lambda *words: platform.kubectl(*words, "-n", namespace).stdout
     nodes = len(platform.get("nodes")["items"])
     platform.apply(daemonset("agent"), "-n", namespace)
-    assert "successfully rolled out" in run("rollout", "status", "daemonset/agent", "--timeout=30s")
+    assert "successfully rolled out" in run("rollout", "status", "daemonset/agent", "--timeout=120s")
     assert images(platform, namespace) == [f"{IMAGE}:1.0.0"] * nodes
     lines = run("get", "daemonset", "-o", "wide").splitlines()
     assert lines[0].split()[:9] == ["NAME", "DESIRED", "CURRENT", "READY", "UP-TO-DATE", "AVAILABLE", "NODE", "SELECTOR", "AGE"]
     assert lines[1].split()[:7] == ["agent", *[str(nodes)] * 5, "<none>"] and "app=agent" in lines[1]
     run("set", "image", "daemonset/agent", f"agent={IMAGE}:1.0.1")
-    run("rollout", "status", "daemonset/agent", "--timeout=30s")
+    run("rollout", "status", "daemonset/agent", "--timeout=120s")
     assert images(platform, namespace) == [f"{IMAGE}:1.0.1"] * nodes
     history = run("rollout", "history", "daemonset/agent")
     assert [line.split()[0] for line in history.splitlines()[2:] if line.strip()] == ["1", "2"]
     assert "1.0.0" in run("rollout", "history", "daemonset/agent", "--revision=1")
     run("rollout", "undo", "daemonset/agent")
-    run("rollout", "status", "daemonset/agent", "--timeout=30s")
+    run("rollout", "status", "daemonset/agent", "--timeout=120s")
     assert images(platform, namespace) == [f"{IMAGE}:1.0.0"] * nodes
     before = {pod["metadata"]["uid"] for pod in platform.get("pods", "-n", namespace)["items"]}
     run("rollout", "restart", "daemonset/agent")
-    run("rollout", "status", "daemonset/agent", "--timeout=30s")
+    run("rollout", "status", "daemonset/agent", "--timeout=120s")
     after = lambda: {pod["metadata"]["uid"] for pod in platform.get("pods", "-n", namespace)["items"]}
     wait_for("the old pods to be gone", lambda: not before & after())
     described = run("describe", "daemonset", "agent")
     assert "SuccessfulCreate" in described and f"Desired Number of Nodes Scheduled: {nodes}" in described
     owners = run("get", "controllerrevisions")
     assert "daemonset.apps/agent" in owners
-    run("delete", "daemonset", "agent", "--timeout=20s")
+    run("delete", "daemonset", "agent", "--timeout=120s")
     wait_for("everything to be gone", lambda: "No resources" in platform.kubectl(
         "get", "pods,controllerrevisions", "-n", namespace).stderr)
 
@@ -62,7 +62,7 @@ def test_rollout_status_history_undo_and_restart(platform, namespace):
 def test_a_new_pod_comes_before_the_old_one_goes(platform, namespace):
     surge = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     platform.apply(daemonset("agent", updateStrategy=surge), "-n", namespace)
-    status = lambda: platform.kubectl("rollout", "status", "daemonset/agent", "-n", namespace, "--timeout=30s")
+    status = lambda: platform.kubectl("rollout", "status", "daemonset/agent", "-n", namespace, "--timeout=120s")
     status()
     platform.kubectl("set", "image", "daemonset/agent", f"agent={IMAGE}:1.0.1", "-n", namespace)
     # Never without a pod that is ready.
@@ -84,7 +84,7 @@ def test_on_delete_waits_for_somebody_to_delete(platform, namespace):
     observed = lambda: platform.get("daemonset", "agent", "-n", namespace)["status"]["observedGeneration"]
     wait_for("the change to be seen", lambda: observed() == 2)
     assert images(platform, namespace) == [f"{IMAGE}:1.0.0"]
-    platform.kubectl("delete", "pod", "-l", "app=agent", "-n", namespace, "--timeout=20s")
+    platform.kubectl("delete", "pod", "-l", "app=agent", "-n", namespace, "--timeout=120s")
     wait_for("the new image", lambda: images(platform, namespace) == [f"{IMAGE}:1.0.1"])
 
 
@@ -93,7 +93,7 @@ def test_it_runs_where_nothing_else_does_and_not_where_it_is_not_wanted(platform
     platform.kubectl("cordon", node)
     try:
         platform.apply(daemonset("agent"), "-n", namespace)
-        platform.kubectl("rollout", "status", "daemonset/agent", "-n", namespace, "--timeout=30s")
+        platform.kubectl("rollout", "status", "daemonset/agent", "-n", namespace, "--timeout=120s")
     finally:
         platform.kubectl("uncordon", node)
     elsewhere = {"spec": {"template": {"spec": {"nodeSelector": {"disk": "ssd"}}}}}

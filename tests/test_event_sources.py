@@ -257,7 +257,7 @@ def test_aliases_and_limits_of_concurrency(own, sqs, awslambda, world):
         most = max(most, counts(sqs, url)[1])
         return counts(sqs, url) == (0, 0)
 
-    wait_for("an empty queue", done, seconds=60)
+    wait_for("an empty queue", done, seconds=120)
     assert 1 <= most <= 3, "two are worked on, and one may be waiting for its turn"
     events = got(own, name)
     assert len(events) == 30 and {one["arn"].rsplit(":", 1)[1] for one in events} == {"live"}
@@ -278,7 +278,7 @@ def test_a_large_batch_is_cut(own, sqs, world):
     for n in range(9):
         sqs.send_message(QueueUrl=url, MessageBody=str(n) * 1_000_000)
     world.map(url, name, BatchSize=10)
-    wait_for("an empty queue", lambda: counts(sqs, url) == (0, 0), seconds=60)
+    wait_for("an empty queue", lambda: counts(sqs, url) == (0, 0), seconds=120)
 
 
 def test_a_kill_loses_no_message(own, awslambda, world):
@@ -291,6 +291,6 @@ def test_a_kill_loses_no_message(own, awslambda, world):
     os.kill(own.pid, signal.SIGKILL)
     wait_for("the lock to go", lambda: "not running" in own.run("status", check=False).stdout)
     own.up()
-    wait_for("every message", lambda: set(flat(bodies(own, name))) == set(texts), seconds=60)
+    wait_for("every message", lambda: set(flat(bodies(own, name))) == set(texts), seconds=120)
     world.mappings.clear()
     world.queues.clear()

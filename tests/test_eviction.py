@@ -33,7 +33,7 @@ def allowed(platform, namespace, name="web"):
 
 
 def ready(platform, namespace):
-    platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=30s")
+    platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=120s")
 
 
 def test_a_budget_counts_and_is_listed(platform, namespace):
@@ -90,7 +90,7 @@ def test_drain_waits_for_the_budget(platform, namespace):
         patch = '{"spec":{"maxUnavailable":2}}'
         platform.kubectl("patch", "pdb", "web", "-n", namespace, "--type=merge", "-p", patch)
         wait_for("both may go", lambda: allowed(platform, namespace) == 2)
-        drained = drain("--timeout=20s")
+        drained = drain("--timeout=120s")
         assert drained.returncode == 0 and drained.stdout.count("evicted") == 2, drained.stderr
     finally:
         platform.kubectl("uncordon", node)

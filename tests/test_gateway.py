@@ -21,7 +21,7 @@ def web(platform):
     for name in ("one", "two"):
         platform.apply(deployment(name, replicas=1, env=[{"name": "VERSION", "value": name}]), "-n", "gateway-tests")
         platform.kubectl("expose", "deployment", name, "--port=80", "--target-port=8080", "-n", "gateway-tests")
-        platform.kubectl("rollout", "status", f"deployment/{name}", "-n", "gateway-tests", "--timeout=30s")
+        platform.kubectl("rollout", "status", f"deployment/{name}", "-n", "gateway-tests", "--timeout=120s")
     yield "gateway-tests"
     platform.kubectl("delete", "namespace", "gateway-tests", "--wait=false")
 
@@ -53,7 +53,7 @@ def test_hosts_and_paths(platform, web):
     assert ask("a.b.wild.example", "/")[0] == "404"
     assert ask("unknown.example", "/")[0] == "404"
     platform.kubectl("wait", "--for=jsonpath={.status.loadBalancer.ingress[0].ip}=127.0.0.1", "ingress/paths", "-n", web,
-                     "--timeout=10s")
+                     "--timeout=120s")
 
 
 def test_tls_from_a_secret(platform, web, tmp_path):
@@ -84,7 +84,7 @@ def test_a_rolling_update_drops_no_request(platform, web):
                               env=platform.environment, stdout=subprocess.DEVNULL)
     answers = {ask() for _ in range(150)}
     assert update.wait(timeout=20) == 0
-    platform.kubectl("rollout", "status", "deployment/one", "-n", web, "--timeout=30s")
+    platform.kubectl("rollout", "status", "deployment/one", "-n", web, "--timeout=120s")
     assert answers == {"200"}
 
 
@@ -94,7 +94,7 @@ def test_services_and_names_inside(platform, web):
     caller = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "caller"}, "spec": {
         "restartPolicy": "Never", "containers": [{"name": "main", "image": "tools:1", "command": ["sh", "-c", script]}]}}
     platform.apply(caller, "-n", web)
-    platform.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/caller", "-n", web, "--timeout=20s")
+    platform.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/caller", "-n", web, "--timeout=120s")
     assert '"service":"api-service"' in platform.kubectl("logs", "caller", "-n", web).stdout.replace(" ", "")
 
 
@@ -117,7 +117,7 @@ def test_pods_reach_the_api_with_their_token(platform, web):
         "containers": [{"name": "main", "image": "tools:1", "command": ["sh", "-c", script],
                         "volumeMounts": [{"name": "usr", "mountPath": "/usr", "readOnly": True}]}]}}
     platform.apply(caller, "-n", web)
-    platform.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/client", "-n", web, "--timeout=20s")
+    platform.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/client", "-n", web, "--timeout=120s")
     said = json.loads(platform.kubectl("logs", "client", "-n", web).stdout)
     # Known to the server, and allowed nothing.
     assert said["code"] == 403 and f'User "system:serviceaccount:{web}:default" cannot list' in said["message"]

@@ -109,7 +109,7 @@ def waiting(platform, namespace, name):
 
 
 def ready(platform, namespace, name):
-    platform.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", namespace, "--timeout=60s")
+    platform.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "-n", namespace, "--timeout=120s")
 
 
 def log(platform, namespace, name):

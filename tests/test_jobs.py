@@ -25,7 +25,7 @@ def conditions(job):
     return {one["type"]: one.get("reason") for one in job["status"].get("conditions", []) if one["status"] == "True"}
 
 
-def ended(platform, namespace, name, how="Complete", seconds=30):
+def ended(platform, namespace, name, how="Complete", seconds=120):
     """The Job once it has that condition."""
     seen = lambda: platform.get("job", name, "-n", namespace)
     return wait_for(f"{name} {how}", lambda: (found := seen()) and how in conditions(found) and found, seconds)
@@ -34,7 +34,7 @@ def ended(platform, namespace, name, how="Complete", seconds=30):
 def test_a_job_from_the_command_line(platform, namespace):
     run = kubectl(platform, namespace)
     assert "job.batch/hello created" in run("create", "job", "hello", f"--image={TOOLS}", "--", "echo", "done").stdout
-    run("wait", "--for=condition=complete", "job/hello", "--timeout=20s")
+    run("wait", "--for=condition=complete", "job/hello", "--timeout=120s")
     assert run("logs", "job/hello").stdout == "done\n"
     shown = run("get", "jobs", "-o", "wide").stdout.splitlines()
     assert shown[0].split()[:4] == ["NAME", "STATUS", "COMPLETIONS", "DURATION"]
@@ -47,7 +47,7 @@ def test_a_job_from_the_command_line(platform, namespace):
     pods = platform.get("pods", "-l", "job-name=hello", "-n", namespace)["items"]
     assert [one["status"]["phase"] for one in pods] == ["Succeeded"]
     assert "finalizers" not in pods[0]["metadata"]
-    run("delete", "job", "hello", "--timeout=20s")
+    run("delete", "job", "hello", "--timeout=120s")
     wait_for("no pods", lambda: not platform.get("pods", "-n", namespace)["items"])
 
 
@@ -114,7 +114,7 @@ def test_the_next_pod_comes_after_ten_seconds(platform, namespace):
     shared = platform.data / f"shared-{namespace}"
     pod["volumes"] = [{"name": "shared", "hostPath": {"path": str(shared), "type": "DirectoryOrCreate"}}]
     platform.apply(manifest, "-n", namespace)
-    seen = ended(platform, namespace, "stumble", seconds=40)
+    seen = ended(platform, namespace, "stumble", seconds=120)
     assert (seen["status"]["failed"], seen["status"]["succeeded"]) == (1, 1)
     pods = platform.get("pods", "-n", namespace)["items"]
     times = {one["status"]["phase"]: one for one in pods}
@@ -128,7 +128,7 @@ def test_restarts_in_place_count(platform, namespace):
     manifest = job("restless", "exit 1", backoffLimit=1)
     manifest["spec"]["template"]["spec"]["restartPolicy"] = "OnFailure"
     platform.apply(manifest, "-n", namespace)
-    seen = ended(platform, namespace, "restless", "Failed", seconds=60)
+    seen = ended(platform, namespace, "restless", "Failed", seconds=120)
     assert conditions(seen)["Failed"] == "BackoffLimitExceeded"
     wait_for("its pod to be gone", lambda: not platform.get("pods", "-n", namespace)["items"])
 
@@ -172,7 +172,7 @@ def test_suspended_and_resumed(platform, namespace):
     assert not platform.get("pods", "-n", namespace)["items"]
     run = kubectl(platform, namespace)
     run("patch", "job", "later", "--type=merge", "-p", '{"spec":{"suspend":false}}')
-    run("wait", "--for=condition=complete", "job/later", "--timeout=20s")
+    run("wait", "--for=condition=complete", "job/later", "--timeout=120s")
 
 
 def test_it_goes_by_itself(platform, namespace):
@@ -198,7 +198,7 @@ def test_namespaces_with_jobs_go(platform):
     platform.kubectl("create", "namespace", "busy")
     platform.apply(job("long", "sleep 600", completions=3, parallelism=3), "-n", "busy")
     wait_for("three pods", lambda: len(platform.get("pods", "-n", "busy")["items"]) == 3)
-    platform.kubectl("delete", "namespace", "busy", "--timeout=30s")
+    platform.kubectl("delete", "namespace", "busy", "--timeout=120s")
 
 
 def test_dory_deploys_and_awaits_it(platform, namespace, tmp_path):

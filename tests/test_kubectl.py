@@ -11,14 +11,14 @@ from conftest import ROOT, deployment, shell, wait_for
 def test_version_and_nodes(platform):
     assert "Server Version: v1.37" in platform.kubectl("version", check=False).stdout.replace('"', "")
     assert [node["status"]["nodeInfo"]["operatingSystem"] for node in platform.get("nodes")["items"]] == ["linux"]
-    platform.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=10s")
+    platform.kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=120s")
     assert "Ready" in platform.kubectl("get", "nodes", "-o", "wide").stdout
 
 
 def test_the_example_deployment_as_it_stands(platform, namespace):
     manifest = (ROOT / "examples" / "demo" / "api-service.yaml").read_text()
     assert "deployment.apps/api-service created" in platform.apply(manifest, "-n", namespace).stdout
-    platform.kubectl("rollout", "status", "deployment/api-service", "-n", namespace, "--timeout=30s")
+    platform.kubectl("rollout", "status", "deployment/api-service", "-n", namespace, "--timeout=120s")
     shown = platform.kubectl("get", "deployment", "api-service", "-n", namespace, "-o", "wide").stdout
     assert "3/3" in shown and "my-registry/api-service:1.0.0" in shown
     assert "deployment.apps/api-service unchanged" in platform.apply(manifest, "-n", namespace).stdout
@@ -33,12 +33,12 @@ def test_the_example_deployment_as_it_stands(platform, namespace):
 def test_scale_update_undo(platform, namespace):
     platform.apply(deployment("web"), "-n", namespace)
     run = lambda *words: platform.kubectl(*words, "-n", namespace).stdout
-    run("rollout", "status", "deployment/web", "--timeout=30s")
+    run("rollout", "status", "deployment/web", "--timeout=120s")
     run("scale", "deployment/web", "--replicas=4")
-    run("rollout", "status", "deployment/web", "--timeout=30s")
+    run("rollout", "status", "deployment/web", "--timeout=120s")
     assert platform.get("deployment", "web", "-n", namespace)["status"]["readyReplicas"] == 4
     run("set", "image", "deployment/web", "api=my-registry/api-service:1.0.1")
-    run("rollout", "status", "deployment/web", "--timeout=30s")
+    run("rollout", "status", "deployment/web", "--timeout=120s")
     images = lambda: {
         one["spec"]["containers"][0]["image"]
         for one in platform.get("pods", "-n", namespace)["items"]
@@ -48,10 +48,10 @@ def test_scale_update_undo(platform, namespace):
     history = run("rollout", "history", "deployment/web")
     assert [line.split()[0] for line in history.splitlines()[2:] if line.strip()] == ["1", "2"]
     run("rollout", "undo", "deployment/web")
-    run("rollout", "status", "deployment/web", "--timeout=30s")
+    run("rollout", "status", "deployment/web", "--timeout=120s")
     assert images() == {"my-registry/api-service:1.0.0"}
     run("rollout", "restart", "deployment/web")
-    run("rollout", "status", "deployment/web", "--timeout=30s")
+    run("rollout", "status", "deployment/web", "--timeout=120s")
 
 
 def test_patches(platform, namespace):
@@ -96,7 +96,7 @@ def test_dry_run_and_diff_change_nothing(platform, namespace):
 @pytest.mark.kubectl(31)
 def test_logs_and_exec(platform, namespace):
     platform.apply(shell("one", "for i in 1 2 3; do echo line $i; done; echo oops >&2; sleep 600"), "-n", namespace)
-    platform.kubectl("wait", "--for=condition=Ready", "pod/one", "-n", namespace, "--timeout=20s")
+    platform.kubectl("wait", "--for=condition=Ready", "pod/one", "-n", namespace, "--timeout=120s")
     run = lambda *words, **more: platform.kubectl(*words, "-n", namespace, **more)
     wait_for("all lines", lambda: "oops" in run("logs", "one").stdout)
     assert run("logs", "one").stdout.startswith("line 1\nline 2\nline 3\n")
@@ -114,7 +114,7 @@ def test_logs_and_exec(platform, namespace):
     assert failed.returncode == 7 and failed.stderr.startswith("no\n")
     missing = execute("--", "nope", check=False)
     assert missing.returncode != 0 and "executable file not found in $PATH" in missing.stderr
-    run("delete", "pod", "one", "--timeout=20s")
+    run("delete", "pod", "one", "--timeout=120s")
     assert follower.wait(timeout=20) == 0
     assert "NotFound" in run("get", "pod", "one", check=False).stderr
 
@@ -148,7 +148,7 @@ def test_config_reaches_containers(platform, namespace):
     changed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"COLOR": "new"}}
     platform.apply(changed, "--server-side", "--force-conflicts", "-n", namespace)
     platform.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/configured", "-n", namespace,
-                     "--timeout=20s")
+                     "--timeout=120s")
     assert logs().endswith("seen\n")
 
 
@@ -179,8 +179,8 @@ def test_explain_and_resources(platform):
 def test_namespaces_go_with_all_they_hold(platform):
     platform.kubectl("create", "namespace", "short-lived")
     platform.apply(deployment("web", replicas=2), "-n", "short-lived")
-    platform.kubectl("rollout", "status", "deployment/web", "-n", "short-lived", "--timeout=30s")
-    platform.kubectl("delete", "namespace", "short-lived", "--timeout=30s")
+    platform.kubectl("rollout", "status", "deployment/web", "-n", "short-lived", "--timeout=120s")
+    platform.kubectl("delete", "namespace", "short-lived", "--timeout=120s")
     gone = lambda: not [one for one in platform.get("pods", "-A")["items"]
                         if one["metadata"]["namespace"] == "short-lived"]
     wait_for("pods of a deleted namespace", gone)
@@ -188,6 +188,6 @@ def test_namespaces_go_with_all_they_hold(platform):
 
 def test_deleting_a_deployment_collects_its_garbage(platform, namespace):
     platform.apply(deployment("web", replicas=2), "-n", namespace)
-    platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=30s")
-    platform.kubectl("delete", "deployment", "web", "-n", namespace, "--cascade=foreground", "--timeout=30s")
+    platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=120s")
+    platform.kubectl("delete", "deployment", "web", "-n", namespace, "--cascade=foreground", "--timeout=120s")
     assert platform.get("replicasets,pods", "-n", namespace)["items"] == []

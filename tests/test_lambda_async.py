@@ -202,7 +202,7 @@ def test_a_kill_loses_no_event(own, create):
     os.kill(own.pid, signal.SIGKILL)
     wait_for("the lock to go", lambda: "not running" in own.run("status", check=False).stdout)
     own.up()
-    wait_for("every event", lambda: {one["id"] for one in ran(own, name)} >= ids, seconds=60)
+    wait_for("every event", lambda: {one["id"] for one in ran(own, name)} >= ids, seconds=120)
     assert {one["event"]["n"] for one in ran(own, name)} == set(range(40))
 
 

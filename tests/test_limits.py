@@ -94,7 +94,7 @@ def test_an_important_pod_pushes_others_out(platform, namespace):
         pushy = pod("pushy", resources=asks(0.5))
         pushy["spec"]["priorityClassName"] = "pushy"
         platform.apply(pushy, "-n", namespace)
-        platform.kubectl("wait", "--for=condition=Ready", "pod/pushy", "-n", namespace, "--timeout=30s")
+        platform.kubectl("wait", "--for=condition=Ready", "pod/pushy", "-n", namespace, "--timeout=120s")
         names = [item["metadata"]["name"] for item in platform.get("pods", "-n", namespace)["items"]]
         assert sorted(names) == ["pushy", "small"], "only the one that had to go went"
         events = lambda: platform.get("events", "-n", namespace, "--field-selector", "reason=Preempted")["items"]

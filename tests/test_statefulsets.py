@@ -40,7 +40,7 @@ def test_names_order_scale_and_names_in_dns(platform, namespace):
                "spec": {"clusterIP": "None", "selector": {"app": "web"}, "ports": [{"port": 8080}]}}
     platform.apply(service, "-n", namespace)
     platform.apply(statefulset("web"), "-n", namespace)
-    assert "3 new pods" in run("rollout", "status", "statefulset/web", "--timeout=60s")
+    assert "3 new pods" in run("rollout", "status", "statefulset/web", "--timeout=120s")
     assert sorted(pods(platform, namespace)) == ["web-0", "web-1", "web-2"]
     found = platform.get("pods", "-n", namespace, "-l", "app=web")["items"]
     times = {pod["metadata"]["name"]: pod["metadata"]["creationTimestamp"] for pod in found}
@@ -49,7 +49,7 @@ def test_names_order_scale_and_names_in_dns(platform, namespace):
     assert labels["statefulset.kubernetes.io/pod-name"] == "web-1" and labels["apps.kubernetes.io/pod-index"] == "1"
     assert labels["controller-revision-hash"].startswith("web-")
     platform.apply(shell("asker", "sleep 600"), "-n", namespace)
-    run("wait", "--for=condition=Ready", "pod/asker", "--timeout=20s")
+    run("wait", "--for=condition=Ready", "pod/asker", "--timeout=120s")
     address = platform.get("pod", "web-0", "-n", namespace)["status"]["podIP"]
     name = f"web-0.nginx.{namespace}.svc.cluster.local"
     ask = lambda: platform.kubectl("exec", "-n", namespace, "asker", "--", "nslookup", name, check=False).stdout
@@ -64,7 +64,7 @@ def test_names_order_scale_and_names_in_dns(platform, namespace):
     wait_for("two", lambda: ready(platform, namespace) == 2)
     # A pod that is deleted comes back under its name.
     uid = platform.get("pod", "web-0", "-n", namespace)["metadata"]["uid"]
-    run("delete", "pod", "web-0", "--timeout=20s")
+    run("delete", "pod", "web-0", "--timeout=120s")
     again = lambda: platform.kubectl("get", "pod", "web-0", "-n", namespace, "-o", "jsonpath={.metadata.uid}", check=False).stdout
     wait_for("another", lambda: again() not in ("", uid))
 
@@ -72,7 +72,7 @@ def test_names_order_scale_and_names_in_dns(platform, namespace):
 def test_rollout_history_undo_and_restart(platform, namespace):
     run = lambda *words: platform.kubectl(*words, "-n", namespace).stdout
     platform.apply(statefulset("web", replicas=2), "-n", namespace)
-    status = lambda: run("rollout", "status", "statefulset/web", "--timeout=60s")
+    status = lambda: run("rollout", "status", "statefulset/web", "--timeout=120s")
     status()
     run("set", "image", "statefulset/web", f"web={IMAGE}:1.0.1")
     status()
@@ -94,17 +94,17 @@ def test_rollout_history_undo_and_restart(platform, namespace):
 def test_a_partition_and_on_delete_keep_old_pods(platform, namespace):
     rolling = lambda partition: {"type": "RollingUpdate", "rollingUpdate": {"partition": partition}}
     platform.apply(statefulset("web", updateStrategy=rolling(2)), "-n", namespace)
-    wait_for("three", lambda: ready(platform, namespace) == 3, seconds=60)
+    wait_for("three", lambda: ready(platform, namespace) == 3, seconds=120)
     platform.apply(statefulset("web", "1.0.1", updateStrategy=rolling(2)), "-n", namespace)
     canary = {"web-0": "1.0.0", "web-1": "1.0.0", "web-2": "1.0.1"}
     wait_for("the last alone", lambda: pods(platform, namespace) == canary and ready(platform, namespace) == 3)
-    shown = platform.kubectl("rollout", "status", "statefulset/web", "-n", namespace, "--timeout=20s").stdout
+    shown = platform.kubectl("rollout", "status", "statefulset/web", "-n", namespace, "--timeout=120s").stdout
     assert "partitioned roll out complete: 1 new pods" in shown
     # Below the partition a pod comes back as it was.
-    platform.kubectl("delete", "pod", "web-0", "-n", namespace, "--timeout=20s")
+    platform.kubectl("delete", "pod", "web-0", "-n", namespace, "--timeout=120s")
     wait_for("the same", lambda: pods(platform, namespace) == canary and ready(platform, namespace) == 3)
     platform.apply(statefulset("web", "1.0.1", updateStrategy={"type": "OnDelete"}), "-n", namespace)
-    platform.kubectl("delete", "pod", "web-1", "-n", namespace, "--timeout=20s")
+    platform.kubectl("delete", "pod", "web-1", "-n", namespace, "--timeout=120s")
     mixed = {"web-0": "1.0.0", "web-1": "1.0.1", "web-2": "1.0.1"}
     wait_for("the deleted one new", lambda: pods(platform, namespace) == mixed and ready(platform, namespace) == 3)
 
