@@ -191,3 +191,14 @@ def test_deleting_a_deployment_collects_its_garbage(platform, namespace):
     platform.kubectl("rollout", "status", "deployment/web", "-n", namespace, "--timeout=120s")
     platform.kubectl("delete", "deployment", "web", "-n", namespace, "--cascade=foreground", "--timeout=120s")
     assert platform.get("replicasets,pods", "-n", namespace)["items"] == []
+
+
+@pytest.mark.kubectl(24)
+def test_a_node_that_was_taken_for_dead_says_that_it_lives(platform):
+    """As after the whole machine stood still: the node's lease was silent, and the node is NotReady."""
+    name = platform.get("nodes")["items"][0]["metadata"]["name"]
+    ready = lambda: next(one for one in platform.get("node", name)["status"]["conditions"] if one["type"] == "Ready")
+    lost = {**ready(), "status": "Unknown", "reason": "NodeStatusUnknown"}
+    platform.kubectl("patch", "node", name, "--subresource=status", "-p", json.dumps({"status": {"conditions": [lost]}}))
+    wait_for("the node to be ready again", lambda: ready()["status"] == "True")
+    wait_for("its taints to go", lambda: not platform.get("node", name)["spec"].get("taints"))

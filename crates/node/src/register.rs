@@ -1,5 +1,6 @@
 //! The Node object and its lease: made at the start, renewed while the node lives. The lease is the heartbeat (every
-//! 10 s, KEP-589); the status is written when it changes and every five minutes.
+//! 10 s, KEP-589); the status is written every five minutes, and when somebody has written another one: who stood still for
+//! a while, or could not reach the API, finds that the node is taken for dead.
 
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub(crate) struct Registration {
 pub(crate) async fn run(client: client::kube::Client, registration: Registration, stop: CancellationToken) {
     let nodes = Objects::of::<api::Node>(&client);
     let leases = Objects::of::<Lease>(&client);
+    let key = Key::cluster(&registration.name);
     let work = async {
         let mut transitions = Value::Null;
         let uid = loop {
@@ -54,8 +56,12 @@ pub(crate) async fn run(client: client::kube::Client, registration: Registration
                 tracing::debug!(%error, "failed to renew the node's lease");
             }
             tokio::time::sleep(if renewed.is_ok() { RENEW } else { RETRY }).await;
-            if tokio::time::Instant::now() >= next_status {
-                next_status += STATUS;
+            let lost = renewed.is_ok() && nodes.get(&key).await.is_ok_and(|node| !is_ready(&node));
+            if lost {
+                transitions = Value::Null;
+            }
+            if lost || tokio::time::Instant::now() >= next_status {
+                next_status = tokio::time::Instant::now() + STATUS;
                 if let Err(error) = register(&nodes, &registration, &mut transitions).await {
                     tracing::warn!(%error, "failed to report the node's status");
                 }
@@ -89,6 +95,12 @@ async fn register(
     };
     nodes.patch_status(&key, wanted["status"].clone()).await?;
     Ok(node["metadata"]["uid"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Whether the API holds what this node says of itself. Pure.
+fn is_ready(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// The Node object as this machine wants it. Pure.
