@@ -1,7 +1,7 @@
 //! The clients that lose what comes over a WebSocket: kubectl 1.29 to 1.33 reads messages beside opening its streams, and
 //! drops those of a stream that it has not opened yet (kubernetes/kubernetes#131203, mended in 1.34). Nothing in the
 //! protocol tells this side when the streams are there; in SPDY they are opened by messages of their own. kubectl turns
-//! to SPDY by itself when a server refuses it a WebSocket (docs/decisions/015).
+//! to SPDY by itself when a server refuses it a WebSocket (docs/decisions/019).
 
 use std::ops::RangeInclusive;
 
