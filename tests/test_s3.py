@@ -369,6 +369,8 @@ def test_the_transfer_of_boto3_and_the_cli(platform, s3, bucket, tmp_path):
     (tree / "d").mkdir(parents=True)
     for name in ("a.txt", "d/b.txt", "d/c c.bin"):
         (tree / name).write_text(name)
+        # Times on S3 are whole seconds: a file of this very second is newer than its object.
+        os.utime(tree / name, (time.time() - 60,) * 2)
     platform.aws("s3", "sync", str(tree), f"s3://{bucket}/tree")
     assert platform.aws("s3", "sync", str(tree), f"s3://{bucket}/tree").stdout == "", "nothing changed"
     listed = platform.aws("s3", "ls", "--recursive", f"s3://{bucket}/tree/").stdout
