@@ -13,15 +13,32 @@ const PATH: &AsciiSet = &QUERY.remove(b'/');
 
 /// The lower-case hexadecimal SHA-256 of `bytes`.
 pub fn hex_sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    sha256(bytes).as_str().to_owned()
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    // A pair at a time: pushing letters one by one took longer than the hash itself.
-    let pair = |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
-    let text: Vec<[u8; 2]> = bytes.iter().map(pair).collect();
-    String::from_utf8(text.into_flattened()).unwrap_or_default()
+/// The same, where it need not be kept.
+pub(crate) fn sha256(bytes: &[u8]) -> Hex {
+    Hex::of(&Sha256::digest(bytes).into())
+}
+
+/// 32 bytes in lower-case hexadecimal: a hash or a signature.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hex([u8; 64]);
+
+impl Hex {
+    pub(crate) fn of(bytes: &[u8; 32]) -> Hex {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
+        Hex(text)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        // Digits and letters alone.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 pub(crate) fn encode(text: &str) -> String {
@@ -29,11 +46,11 @@ pub(crate) fn encode(text: &str) -> String {
 }
 
 /// Method, path, query, headers, names of the signed headers and body hash, a line each.
-/// `signed` holds lower-case names in the order in which the signature lists them; `leave_out` is the query
+/// `signed` holds lower-case names, with `;` between them, as the signature lists them; `leave_out` is the query
 /// parameter that a presigned request adds after signing.
 pub(crate) fn request(
     parts: &Parts,
-    signed: &[&str],
+    signed: &str,
     body_sha256: &str,
     service: &str,
     leave_out: Option<&str>,
@@ -45,14 +62,14 @@ pub(crate) fn request(
     text.push('\n');
     text.push_str(&query(parts.uri.query().unwrap_or(""), leave_out));
     text.push('\n');
-    for name in signed {
+    for name in signed.split(';') {
         text.push_str(name);
         text.push(':');
         push_header(&mut text, parts, name);
         text.push('\n');
     }
     text.push('\n');
-    text.push_str(&signed.join(";"));
+    text.push_str(signed);
     text.push('\n');
     text.push_str(body_sha256);
     text

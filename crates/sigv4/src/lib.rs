@@ -8,6 +8,7 @@
 //!  verify    ─ the same walk from the other end, and what AWS says when it does not match
 //!  payload   ─ requests of S3, whose bodies come after the signature: hashed, signed chunk by chunk, or not at all
 //!  query_v2  ─ addresses that were signed with version 2, as boto3 still makes them for S3
+//!  secret    ─ secret keys, and those that were derived from them last
 //!  session   ─ temporary credentials, made and known again without a memory of them
 //! ```
 #![deny(missing_docs)]
@@ -15,6 +16,7 @@
 mod canonical;
 mod payload;
 mod query_v2;
+mod secret;
 mod session;
 mod sign;
 mod verify;
@@ -22,6 +24,7 @@ mod verify;
 pub use canonical::hex_sha256;
 pub use payload::{ChunkSignatures, Payload, verify_head};
 pub use query_v2::verify_query_v2;
+pub use secret::Secret;
 pub use session::{Keys, Session};
 pub use sign::{presign, sign};
 pub use verify::{VerifyError, verify};
@@ -56,15 +59,6 @@ impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
     }
-}
-
-/// What the server knows about one access key id; the answer of the lookup that [`verify`] takes.
-#[derive(Clone)]
-pub struct Secret {
-    /// The secret half.
-    pub secret_access_key: String,
-    /// Whom the pair stands for.
-    pub principal: Principal,
 }
 
 /// Whom a pair of keys stands for.

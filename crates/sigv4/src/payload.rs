@@ -1,9 +1,11 @@
 //! Requests of S3: the head is verified before the body is read, because the body may be of any size. What the head says of the
 //! body is checked while it passes, by whoever reads it; chunks that are signed one after the other are checked here.
 
-use crate::sign::{hmac, same, signing_key};
-use crate::verify::{self, BODY_SHA256, Checked, Claim, Lookup, header};
-use crate::{Caller, S3_CLOCK_SKEW_MINUTES, UNSIGNED_PAYLOAD, VerifyError, canonical, hex_sha256};
+use crate::canonical::{Hex, sha256 as hash};
+use crate::secret::SecretKey;
+use crate::sign::{hmac, same};
+use crate::verify::{self, BODY_SHA256, Claim, Lookup, header};
+use crate::{Caller, S3_CLOCK_SKEW_MINUTES, UNSIGNED_PAYLOAD, VerifyError};
 use http::request::Parts;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
@@ -36,32 +38,33 @@ pub struct ChunkSignatures {
 }
 
 impl ChunkSignatures {
-    fn new(checked: &Checked, date: &str, seed: &str) -> ChunkSignatures {
+    fn new(secret: &SecretKey, scope: &str, date: &str, seed: &str) -> ChunkSignatures {
         ChunkSignatures {
-            key: signing_key(&checked.secret, &checked.scope),
+            key: secret.signing(scope),
             date: date.to_owned(),
-            scope: checked.scope.clone(),
+            scope: scope.to_owned(),
             previous: seed.to_owned(),
         }
     }
 
     /// Whether the next chunk, of which this is the SHA-256 in hexadecimal, has this signature.
     pub fn chunk(&mut self, sha256: &str, signature: &str) -> bool {
-        let empty = hex_sha256(b"");
-        let text = ["AWS4-HMAC-SHA256-PAYLOAD", &self.date, &self.scope, &self.previous, &empty, sha256];
+        let empty = hash(b"");
+        let text =
+            ["AWS4-HMAC-SHA256-PAYLOAD", &self.date, &self.scope, &self.previous, empty.as_str(), sha256];
         self.check(&text.join("\n"), signature)
     }
 
     /// Whether the headers behind the last chunk, each as `name:value` and a line end, have this signature.
     pub fn trailer(&mut self, headers: &str, signature: &str) -> bool {
-        let hash = hex_sha256(headers.as_bytes());
-        let text = ["AWS4-HMAC-SHA256-TRAILER", &self.date, &self.scope, &self.previous, &hash];
+        let hash = hash(headers.as_bytes());
+        let text = ["AWS4-HMAC-SHA256-TRAILER", &self.date, &self.scope, &self.previous, hash.as_str()];
         self.check(&text.join("\n"), signature)
     }
 
     fn check(&mut self, text: &str, signature: &str) -> bool {
         let expected = hmac(&self.key, text.as_bytes());
-        self.previous = canonical::hex(&expected);
+        self.previous = Hex::of(&expected).as_str().to_owned();
         same(&expected, signature)
     }
 }
@@ -74,8 +77,9 @@ pub fn verify_head(
 ) -> Result<(Caller, Payload), VerifyError> {
     let claim = Claim::read(parts)?;
     let stated = stated(parts, &claim)?;
-    let checked = verify::check(parts, &claim, |_| Ok(stated.clone()), lookup, now, S3_CLOCK_SKEW_MINUTES)?;
-    let signatures = || Some(ChunkSignatures::new(&checked, &claim.date, &claim.signature));
+    let checked = verify::check(parts, &claim, || Ok(&stated), lookup, now, S3_CLOCK_SKEW_MINUTES)?;
+    let (_, scope) = claim.split_credential()?;
+    let signatures = || Some(ChunkSignatures::new(&checked.secret, scope, &claim.date, &claim.signature));
     let payload = match stated.as_str() {
         UNSIGNED_PAYLOAD => Payload::Unsigned,
         SIGNED_CHUNKS => Payload::Chunks { signatures: signatures(), trailer: false },
@@ -120,25 +124,17 @@ mod tests {
     /// The example of "Signature calculations for the authorization header: transferring payload in multiple chunks".
     #[test]
     fn chunks_of_the_example() {
-        let checked = Checked {
-            caller: Caller {
-                access_key_id: String::new(),
-                region: String::new(),
-                service: String::new(),
-                principal: crate::Principal::Account,
-            },
-            secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
-            scope: "20130524/us-east-1/s3/aws4_request".to_owned(),
-        };
+        let secret = SecretKey::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+        let scope = "20130524/us-east-1/s3/aws4_request";
         let seed = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9";
-        let mut chunks = ChunkSignatures::new(&checked, "20130524T000000Z", seed);
+        let mut chunks = ChunkSignatures::new(&secret, scope, "20130524T000000Z", seed);
         for (bytes, signature) in [
             (65536, "ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648"),
             (1024, "0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497"),
             (0, "b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9"),
         ] {
-            assert!(chunks.chunk(&hex_sha256(&vec![b'a'; bytes]), signature), "{bytes}");
+            assert!(chunks.chunk(hash(&vec![b'a'; bytes]).as_str(), signature), "{bytes}");
         }
-        assert!(!chunks.chunk(&hex_sha256(b""), seed));
+        assert!(!chunks.chunk(hash(b"").as_str(), seed));
     }
 }

@@ -73,7 +73,7 @@ pub fn verify_query_v2(
         }
         let secret = lookup(id, token)?;
         let text = text(parts, &query, bucket, expires);
-        let mut mac = Hmac::<Sha1>::new_from_slice(secret.secret_access_key.as_bytes())
+        let mut mac = Hmac::<Sha1>::new_from_slice(secret.key.text().as_bytes())
             .expect("HMAC takes keys of any length");
         mac.update(text.as_bytes());
         // The comparison takes as long wherever the first difference is.

@@ -2,11 +2,13 @@
 //! key that only the platform has; access key id and secret are derived from the token. So any number of sessions costs
 //! nothing, and they outlive a restart. Pure: the caller passes the key and the time.
 
+use crate::secret::SecretKey;
 use crate::sign::hmac;
 use crate::{Credentials, Principal, Secret, VerifyError};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use std::sync::Arc;
 
 /// The form of tokens; another one would be another number.
 const VERSION: &str = "1";
@@ -35,19 +37,24 @@ pub struct Session {
 
 /// All the keys that a platform accepts: its own pair, and the sessions that it made.
 pub struct Keys {
-    permanent: Vec<Credentials>,
+    permanent: Vec<(Credentials, Arc<SecretKey>)>,
     seal: [u8; SEAL_BYTES],
 }
 
 impl Keys {
     /// `permanent` are the account's own pairs; `seed` is secret, random and stays the same over restarts.
     pub fn new(permanent: Vec<Credentials>, seed: &[u8]) -> Keys {
+        let keyed = |pair: Credentials| {
+            let key = Arc::new(SecretKey::new(pair.secret_access_key.clone()));
+            (pair, key)
+        };
+        let permanent = permanent.into_iter().map(keyed).collect();
         Keys { permanent, seal: hmac(seed, b"dory session seal") }
     }
 
     /// The account's own pair, to sign with in the platform's name.
     pub fn own(&self) -> Option<&Credentials> {
-        self.permanent.first()
+        self.permanent.first().map(|(pair, _)| pair)
     }
 
     /// Makes the credentials of a session.
@@ -68,11 +75,10 @@ impl Keys {
     /// The secret behind an access key id and the token that came with it.
     pub fn find(&self, id: &str, token: Option<&str>, now: Timestamp) -> Result<Secret, VerifyError> {
         let Some(token) = token else {
-            let known = self.permanent.iter().find(|known| known.access_key_id == id);
-            return known.map_or(Err(VerifyError::UnknownKey), |known| {
-                let secret_access_key = known.secret_access_key.clone();
-                Ok(Secret { secret_access_key, principal: Principal::Account })
-            });
+            let known = self.permanent.iter().find(|(known, _)| known.access_key_id == id);
+            return known
+                .map(|(_, key)| Secret { key: key.clone(), principal: Principal::Account })
+                .ok_or(VerifyError::UnknownKey);
         };
         let (session, seal) = self.open(token).ok_or(VerifyError::UnknownKey)?;
         if self.access_key_id(&seal) != id {
@@ -81,8 +87,7 @@ impl Keys {
         if session.expires <= now.as_second() {
             return Err(VerifyError::ExpiredToken);
         }
-        let secret_access_key = self.secret(&seal);
-        Ok(Secret { secret_access_key, principal: Principal::Session(session) })
+        Ok(Secret::new(self.secret(&seal), Principal::Session(session)))
     }
 
     fn open(&self, token: &str) -> Option<(Session, [u8; SEAL_BYTES])> {
@@ -145,7 +150,7 @@ mod tests {
         let token = made.session_token.as_deref();
         let found = keys.find(&made.access_key_id, token, at(999)).expect("known");
         assert_eq!(found.principal, Principal::Session(session(1000)));
-        assert_eq!(found.secret_access_key, made.secret_access_key);
+        assert_eq!(found.key.text(), made.secret_access_key);
         let late = keys.find(&made.access_key_id, token, at(1000)).map(|_| ());
         assert_eq!(late, Err(VerifyError::ExpiredToken));
     }

@@ -1,7 +1,7 @@
 //! Signing: key derivation, the string to sign, and the two ways to carry a signature, headers and query. Used by
 //! clients of the door, and by `verify`, which must come to the same signature.
 
-use crate::canonical::{self, encode, hex, hex_sha256};
+use crate::canonical::{self, Hex, encode, sha256};
 use crate::{ALGORITHM, Credentials, UNSIGNED_PAYLOAD};
 use hmac::{Hmac, KeyInit, Mac};
 use http::request::Parts;
@@ -35,12 +35,14 @@ pub fn sign(
     names.retain(|name| !UNSIGNED_HEADERS.contains(name));
     names.sort_unstable();
     let scope = scope(&date[..8], region, service);
+    let names = names.join(";");
     let canonical = canonical::request(parts, &names, body_sha256, service, None);
-    let signature = hex(&signature(&credentials.secret_access_key, &date, &scope, &canonical));
+    let key = signing_key(&credentials.secret_access_key, &scope);
+    let signature = Hex::of(&signature(&key, &date, &scope, &canonical));
     let value = format!(
-        "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
+        "{ALGORITHM} Credential={}/{scope}, SignedHeaders={names}, Signature={}",
         credentials.access_key_id,
-        names.join(";")
+        signature.as_str()
     );
     set(parts, "authorization", &value);
 }
@@ -67,10 +69,12 @@ pub fn presign(
         query.push_str(&format!("&X-Amz-Security-Token={}", encode(token)));
     }
     set_query(parts, &query);
-    let body = if service == "s3" { UNSIGNED_PAYLOAD.to_owned() } else { hex_sha256(b"") };
-    let canonical = canonical::request(parts, &["host"], &body, service, None);
-    let signature = hex(&signature(&credentials.secret_access_key, &date, &scope, &canonical));
-    set_query(parts, &format!("{query}&X-Amz-Signature={signature}"));
+    let nothing = sha256(b"");
+    let body = if service == "s3" { UNSIGNED_PAYLOAD } else { nothing.as_str() };
+    let canonical = canonical::request(parts, "host", body, service, None);
+    let key = signing_key(&credentials.secret_access_key, &scope);
+    let signature = Hex::of(&signature(&key, &date, &scope, &canonical));
+    set_query(parts, &format!("{query}&X-Amz-Signature={}", signature.as_str()));
 }
 
 /// `20260101T000000Z`, the only form of date that signatures use.
@@ -82,35 +86,35 @@ fn scope(day: &str, region: &str, service: &str) -> String {
     format!("{day}/{region}/{service}/aws4_request")
 }
 
-/// The signature over a canonical request. `scope` is `day/region/service/aws4_request`.
-pub(crate) fn signature(secret: &str, date: &str, scope: &str, canonical: &str) -> [u8; 32] {
-    let text = [ALGORITHM, date, scope, &hex_sha256(canonical.as_bytes())].join("\n");
-    hmac(&signing_key(secret, scope), text.as_bytes())
+/// The signature over a canonical request with the key of its scope, which is `day/region/service/aws4_request`.
+pub(crate) fn signature(key: &[u8; 32], date: &str, scope: &str, canonical: &str) -> [u8; 32] {
+    let hash = sha256(canonical.as_bytes());
+    hmac_of(key, [ALGORITHM, "\n", date, "\n", scope, "\n", hash.as_str()])
 }
 
 /// The key that everything of a scope is signed with.
 pub(crate) fn signing_key(secret: &str, scope: &str) -> [u8; 32] {
-    let mut key = hmac_start(secret, scope);
-    for part in scope.split('/').skip(1) {
-        key = hmac(&key, part.as_bytes());
-    }
-    key
-}
-
-fn hmac_start(secret: &str, scope: &str) -> [u8; 32] {
-    let day = scope.split('/').next().unwrap_or_default();
-    hmac(format!("AWS4{secret}").as_bytes(), day.as_bytes())
+    let mut parts = scope.split('/');
+    let day = parts.next().unwrap_or_default();
+    let start = hmac(format!("AWS4{secret}").as_bytes(), day.as_bytes());
+    parts.fold(start, |key, part| hmac(&key, part.as_bytes()))
 }
 
 pub(crate) fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
+    hmac_of(key, [text])
+}
+
+/// Of a text in pieces.
+fn hmac_of<T: AsRef<[u8]>>(key: &[u8], pieces: impl IntoIterator<Item = T>) -> [u8; 32] {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
-    mac.update(text);
+    pieces.into_iter().for_each(|piece| mac.update(piece.as_ref()));
     mac.finalize().into_bytes().into()
 }
 
 /// Compares two signatures in constant time, so that how long a refusal takes says nothing about the right one.
 pub(crate) fn same(expected: &[u8; 32], given: &str) -> bool {
-    let expected = hex(expected);
+    let expected = Hex::of(expected);
+    let expected = expected.as_str();
     expected.len() == given.len()
         && expected.bytes().zip(given.bytes()).fold(0u8, |difference, (a, b)| difference | (a ^ b)) == 0
 }

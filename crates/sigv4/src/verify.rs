@@ -1,10 +1,10 @@
 //! Verifying: finds the signature in headers or query, checks date, scope and signature, and words each refusal as AWS
 //! words it. Decides nothing about permissions; called by every door that speaks AWS.
 
+use crate::canonical::{self, Hex};
+use crate::secret::SecretKey;
 use crate::sign::{amz_date, same, signature};
-use crate::{
-    ALGORITHM, CLOCK_SKEW_MINUTES, Caller, PRESIGNED_SECONDS_MAX, Secret, UNSIGNED_PAYLOAD, canonical,
-};
+use crate::{ALGORITHM, CLOCK_SKEW_MINUTES, Caller, PRESIGNED_SECONDS_MAX, Secret, UNSIGNED_PAYLOAD};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderName, header::AsHeaderName};
@@ -12,6 +12,7 @@ use jiff::civil::DateTime;
 use jiff::{SignedDuration, Timestamp, tz::Offset};
 use percent_encoding::percent_decode_str;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 // A name in this form is looked up without being read first.
 static DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -74,27 +75,26 @@ pub type Lookup<'a> = &'a dyn Fn(&str, Option<&str>) -> Result<Secret, VerifyErr
 /// session token that came with it; [`Keys::find`](crate::Keys::find) is one.
 pub fn verify(parts: &Parts, body: &[u8], lookup: Lookup<'_>, now: Timestamp) -> Result<Caller, VerifyError> {
     let claim = Claim::read(parts)?;
-    let stated = |service: &str| body_hash(parts, body, service, claim.presigned);
-    check(parts, &claim, stated, lookup, now, CLOCK_SKEW_MINUTES).map(|checked| checked.caller)
+    check(parts, &claim, || body_hash(parts, body, &claim), lookup, now, CLOCK_SKEW_MINUTES)
+        .map(|checked| checked.caller)
 }
 
 /// A signature that held, and what is needed to sign on.
 pub(crate) struct Checked {
     pub(crate) caller: Caller,
-    pub(crate) secret: String,
-    pub(crate) scope: String,
+    pub(crate) secret: Arc<SecretKey>,
 }
 
-/// Checks a claim; `stated` is what the request says of its body, for the service that it is signed for.
-pub(crate) fn check(
+/// Checks a claim; `stated` is what the request says of its body.
+pub(crate) fn check<S: AsRef<str>>(
     parts: &Parts,
     claim: &Claim<'_>,
-    stated: impl FnOnce(&str) -> Result<String, VerifyError>,
+    stated: impl FnOnce() -> Result<S, VerifyError>,
     lookup: Lookup<'_>,
     now: Timestamp,
     skew_minutes: i64,
 ) -> Result<Checked, VerifyError> {
-    let (access_key_id, scope) = split_credential(&claim.credential)?;
+    let (access_key_id, scope) = claim.split_credential()?;
     let [day, region, service] = split_scope(scope)?;
     check_date(claim, day, now, skew_minutes)?;
     if !claim.signed_headers.split(';').any(|name| name == "host") {
@@ -103,11 +103,10 @@ pub(crate) fn check(
         ));
     }
     let secret = lookup(access_key_id, claim.session_token.as_deref())?;
-    let body_sha256 = stated(service)?;
-    let signed: Vec<&str> = claim.signed_headers.split(';').collect();
+    let stated = stated()?;
     let leave_out = claim.presigned.then_some("X-Amz-Signature");
-    let canonical = canonical::request(parts, &signed, &body_sha256, service, leave_out);
-    let expected = signature(&secret.secret_access_key, &claim.date, scope, &canonical);
+    let canonical = canonical::request(parts, &claim.signed_headers, stated.as_ref(), service, leave_out);
+    let expected = signature(&secret.key.signing(scope), &claim.date, scope, &canonical);
     if !same(&expected, &claim.signature) {
         return Err(VerifyError::Mismatch);
     }
@@ -117,7 +116,7 @@ pub(crate) fn check(
         service: service.to_owned(),
         principal: secret.principal,
     };
-    Ok(Checked { caller, secret: secret.secret_access_key, scope: scope.to_owned() })
+    Ok(Checked { caller, secret: secret.key })
 }
 
 /// What a request says about its own signature, wherever it says it.
@@ -132,6 +131,15 @@ pub(crate) struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
+    /// The access key id and the scope, `day/region/service/aws4_request`.
+    pub(crate) fn split_credential(&self) -> Result<(&str, &str), VerifyError> {
+        self.credential.split_once('/').ok_or_else(|| bad_credential(&self.credential))
+    }
+
+    fn is_for_s3(&self) -> bool {
+        self.credential.ends_with("/s3/aws4_request")
+    }
+
     pub(crate) fn read(parts: &'a Parts) -> Result<Claim<'a>, VerifyError> {
         match header(parts, AUTHORIZATION) {
             Some(value) => Claim::from_header(parts, value),
@@ -219,10 +227,6 @@ fn lacking(found: &[Option<Cow<'_, str>>; 4], value: &str) -> String {
     text + "Authorization=" + value.split_whitespace().next().unwrap_or("")
 }
 
-fn split_credential(credential: &str) -> Result<(&str, &str), VerifyError> {
-    credential.split_once('/').ok_or_else(|| bad_credential(credential))
-}
-
 fn split_scope(scope: &str) -> Result<[&str; 3], VerifyError> {
     let mut parts = scope.split('/');
     match [(); 5].map(|()| parts.next()) {
@@ -294,21 +298,36 @@ fn read_date(text: &str) -> Option<Timestamp> {
     Offset::UTC.to_timestamp(civil).ok()
 }
 
-/// The body hash that the client must have signed. A hash that the client states must be the body's own.
-fn body_hash(parts: &Parts, body: &[u8], service: &str, presigned: bool) -> Result<String, VerifyError> {
-    if presigned && service == "s3" {
-        return Ok(UNSIGNED_PAYLOAD.to_owned());
+/// What a client must have signed of the body.
+enum BodyHash {
+    Unsigned,
+    Sha256(Hex),
+}
+
+impl AsRef<str> for BodyHash {
+    fn as_ref(&self) -> &str {
+        match self {
+            BodyHash::Unsigned => UNSIGNED_PAYLOAD,
+            BodyHash::Sha256(hash) => hash.as_str(),
+        }
+    }
+}
+
+/// A hash that the client states must be the body's own.
+fn body_hash(parts: &Parts, body: &[u8], claim: &Claim<'_>) -> Result<BodyHash, VerifyError> {
+    if claim.presigned && claim.is_for_s3() {
+        return Ok(BodyHash::Unsigned);
     }
     match header(parts, &BODY_SHA256) {
-        Some(UNSIGNED_PAYLOAD) => Ok(UNSIGNED_PAYLOAD.to_owned()),
+        Some(UNSIGNED_PAYLOAD) => Ok(BodyHash::Unsigned),
         Some(stated) if stated.starts_with("STREAMING-") => Err(VerifyError::Incomplete(format!(
             "x-amz-content-sha256 '{stated}' is not supported: sign the whole body."
         ))),
         stated => {
-            let hash = canonical::hex_sha256(body);
+            let hash = canonical::sha256(body);
             match stated {
-                Some(stated) if stated != hash => Err(VerifyError::Mismatch),
-                _ => Ok(hash),
+                Some(stated) if stated != hash.as_str() => Err(VerifyError::Mismatch),
+                _ => Ok(BodyHash::Sha256(hash)),
             }
         }
     }

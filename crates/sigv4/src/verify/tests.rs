@@ -47,7 +47,7 @@ fn check(parts: &Parts, body: &[u8], now: Timestamp) -> Result<Caller, VerifyErr
         parts,
         body,
         &|key, token| match key == KEY && token == session_token.as_deref() {
-            true => Ok(Secret { secret_access_key: SECRET.to_owned(), principal: crate::Principal::Account }),
+            true => Ok(Secret::new(SECRET, crate::Principal::Account)),
             false => Err(VerifyError::UnknownKey),
         },
         now,
@@ -91,18 +91,14 @@ fn refuses_other_keys_and_tokens() {
         &vector("session-token").0,
         b"",
         &|_, token| match token {
-            None => Ok(Secret { secret_access_key: SECRET.to_owned(), principal: crate::Principal::Account }),
+            None => Ok(Secret::new(SECRET, crate::Principal::Account)),
             Some(_) => Err(VerifyError::UnknownKey),
         },
         signed_at(),
     );
     assert_eq!(tokenless, Err(VerifyError::UnknownKey));
-    let wrong = verify(
-        &parts,
-        &body,
-        &|_, _| Ok(Secret { secret_access_key: "other".to_owned(), principal: crate::Principal::Account }),
-        signed_at(),
-    );
+    let wrong =
+        verify(&parts, &body, &|_, _| Ok(Secret::new("other", crate::Principal::Account)), signed_at());
     assert_eq!(wrong, Err(VerifyError::Mismatch));
 }
 
