@@ -41,6 +41,12 @@ pub(crate) fn quantile_ms(samples: &mut [Duration], q: f64) -> f64 {
     samples[at].as_secs_f64() * 1e3
 }
 
+/// The one in the middle.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 fn print(name: &str, value: f64, unit: &str, target: f64, ok: bool) {
     let value = (value * 1000.0).round() / 1000.0;
     println!(
