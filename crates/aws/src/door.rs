@@ -91,7 +91,8 @@ pub(crate) struct Call {
     pub(crate) caller: sigv4::Caller,
     /// Whether errors are spelled as the JSON services do.
     pub(crate) json: bool,
-    pub(crate) request_id: String,
+    /// Of the request, and of the invocation where it is one.
+    pub(crate) request_id: Arc<str>,
 }
 
 /// How errors are spelled.
@@ -122,7 +123,7 @@ impl Door {
     /// Answers one request. Never fails: what goes wrong is answered in the shape that the service's clients expect.
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let request_id = uuid::Uuid::new_v4().to_string();
+        let request_id = functions::new_request_id();
         let signed_for = signed_for(&parts);
         if s3::is_meant(self, &parts, signed_for) {
             return Box::pin(self.serve_s3(parts, body, &request_id)).await;
@@ -131,7 +132,7 @@ impl Door {
         let refused = (protocol == Protocol::Metrics).then(|| parts.clone());
         let work = AssertUnwindSafe(self.serve(parts, body, protocol, &request_id)).catch_unwind();
         let result = work.await.unwrap_or_else(|_| {
-            tracing::error!(request_id, "a request made the AWS door panic");
+            tracing::error!(%request_id, "a request made the AWS door panic");
             Err(Fault::service("An internal error occurred."))
         });
         let mut reply = result.unwrap_or_else(|fault| {
@@ -165,7 +166,7 @@ impl Door {
         let share = self.share(&parts);
         let work = AssertUnwindSafe(s3::serve(self, parts, body, share, request_id)).catch_unwind();
         let mut reply = work.await.unwrap_or_else(|_| {
-            tracing::error!(request_id, "a request made the AWS door panic");
+            tracing::error!(%request_id, "a request made the AWS door panic");
             Fault::service("An internal error occurred.").json()
         });
         if let Ok(value) = HeaderValue::from_str(request_id) {
@@ -186,7 +187,7 @@ impl Door {
         parts: Parts,
         body: Body,
         protocol: Protocol,
-        request_id: &str,
+        request_id: &Arc<str>,
     ) -> Result<Reply, Fault> {
         let mut share = self.share(&parts);
         let body = read(body, &mut share).await?;
@@ -198,7 +199,7 @@ impl Door {
             .map_err(|error| Fault::signature(&error, json))?;
         // What the host sends is trusted from here on; what an instance sends is counted until it is answered.
         let _share = (!share.is_outside()).then_some(share);
-        let call = Call { parts, body, caller, json, request_id: request_id.to_owned() };
+        let call = Call { parts, body, caller, json, request_id: request_id.clone() };
         session::check(self, &call).await?;
         // Boxed, all but the one that invokes: every request carries the room that the largest of the others needs.
         if call.parts.uri.path().starts_with(dory::PREFIX) {
@@ -275,7 +276,7 @@ impl Call {
             service: "lambda".to_owned(),
             principal: sigv4::Principal::Account,
         };
-        Call { parts, body, caller: nobody, json: true, request_id: String::new() }
+        Call { parts, body, caller: nobody, json: true, request_id: "".into() }
     }
 
     /// A parameter of the query string.

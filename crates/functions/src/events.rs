@@ -113,13 +113,12 @@ impl Functions {
         self: &Arc<Self>,
         function: &Function,
         invocation: Invocation,
-        request_id: String,
     ) -> Result<Outcome, InvokeError> {
         let definition = &function.definition;
         let name: Arc<str> = queue_name(&definition.namespace, &definition.object, &definition.uid).into();
         let queue = self.events.config.queues.queue(&name);
         let event = Event {
-            request_id: request_id.clone(),
+            request_id: invocation.request_id.to_string(),
             name: invocation.name,
             qualifier: invocation.qualifier,
             trace_id: invocation.trace_id.filter(|trace| trace.len() <= event::TRACE_BYTES_MAX),
@@ -135,7 +134,7 @@ impl Functions {
         })?;
         self.events_received(&function.definition.name);
         self.work_on(&name);
-        Ok(Outcome::accepted(request_id, &function.definition.version))
+        Ok(Outcome::accepted(invocation.request_id, &function.definition.version))
     }
 
     /// Goes on with what was queued when the platform stopped. All functions are known by now.

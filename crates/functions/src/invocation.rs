@@ -5,10 +5,13 @@ use crate::events::EVENT_BYTES_MAX;
 use crate::throttle::Throttle;
 use bytes::Bytes;
 use instance::{FunctionError, PAYLOAD_BYTES_MAX};
+use std::sync::Arc;
 
 /// One call of a function.
 #[derive(Debug, Clone)]
 pub struct Invocation {
+    /// What its log lines and its answer are found by. A try after another one has that one's.
+    pub request_id: Arc<str>,
     /// The namespace of the function's object; `default` for those made through the AWS door.
     pub namespace: String,
     /// The name of the function, as AWS knows it (see [`object_name`](crate::object_name)).
@@ -27,6 +30,12 @@ pub struct Invocation {
     pub log_tail: bool,
 }
 
+/// A request id of its own for each.
+pub fn new_request_id() -> Arc<str> {
+    let mut text = uuid::Uuid::encode_buffer();
+    Arc::from(&*uuid::Uuid::new_v4().hyphenated().encode_lower(&mut text))
+}
+
 /// How to invoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvocationKind {
@@ -42,7 +51,7 @@ pub enum InvocationKind {
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The id that the log lines carry.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// What the function answered, or the error document.
     pub payload: Bytes,
     /// What the runtime says the payload is.
@@ -57,7 +66,7 @@ pub struct Outcome {
 
 impl Outcome {
     /// Of an invocation that is run later, or was only to be checked.
-    pub(crate) fn accepted(request_id: String, version: &str) -> Outcome {
+    pub(crate) fn accepted(request_id: Arc<str>, version: &str) -> Outcome {
         Outcome {
             request_id,
             payload: Bytes::new(),

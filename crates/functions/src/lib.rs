@@ -60,7 +60,7 @@ pub use instance::{
     Door, Format as LogFormat, FunctionError, Level as LogLevel, Logging, PAYLOAD_BYTES_MAX, Program,
     Running, STREAM_BYTES_MAX, Sandbox, Sandboxes, Spec, Stage, StartError,
 };
-pub use invocation::{Invocation, InvocationKind, InvokeError, Outcome};
+pub use invocation::{Invocation, InvocationKind, InvokeError, Outcome, new_request_id};
 pub use metering::FunctionNow;
 pub use role::{DEFAULT_ROLE, iam_id, role_name};
 pub use runtimes::{RUNTIMES, RuntimeError, RuntimeImage, RuntimeVersion};

@@ -23,13 +23,15 @@ impl Metering {
     }
 }
 
-fn invoked<'a>(function: &'a Function, qualifier: Option<&'a str>) -> Invoked<'a> {
+/// Who is invoked. Most calls have no qualifier, and share what is made at the first.
+fn invoked(function: &Function, qualifier: Option<&str>) -> Arc<Invoked> {
     let definition = &function.definition;
-    Invoked {
-        namespace: &definition.namespace,
-        function: &definition.name,
-        qualifier,
-        version: &definition.version,
+    let made = |qualifier| {
+        Arc::new(Invoked::new(&definition.namespace, &definition.name, qualifier, &definition.version))
+    };
+    match qualifier {
+        None => function.pool.invoked.get_or_init(|| made(None)).clone(),
+        qualifier => made(qualifier),
     }
 }
 
@@ -49,12 +51,12 @@ impl Machine {
             claimed: account.claimed(),
             provisioned: slot.provisioned,
         };
-        self.metering.meter.entered(invoked(function, qualifier), running, Timestamp::now());
+        self.metering.meter.entered(&invoked(function, qualifier), running, Timestamp::now());
     }
 
     /// It has run.
     pub(crate) fn ran(&self, function: &Function, qualifier: Option<&str>, run: meter::Run) {
-        self.metering.meter.ran(invoked(function, qualifier), run, Timestamp::now());
+        self.metering.meter.ran(&invoked(function, qualifier), run, Timestamp::now());
     }
 
     /// It has run, or runs on after its answer: then it keeps its place until it is over, in a task of its own.
@@ -81,7 +83,7 @@ impl Machine {
 
     /// It was refused.
     pub(crate) fn throttled(&self, function: &Function, qualifier: Option<&str>) {
-        self.metering.meter.throttled(invoked(function, qualifier), Timestamp::now());
+        self.metering.meter.throttled(&invoked(function, qualifier), Timestamp::now());
     }
 }
 

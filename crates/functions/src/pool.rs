@@ -11,11 +11,13 @@ use crate::concurrency::Usage;
 use crate::definition::Definition;
 use crate::machine::Machine;
 use crate::pace::Growth;
+use crate::trace::lineage;
 use bytes::Bytes;
 use instance::{InitFailure, Instance, Owner, Stage};
+use meter::Invoked;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -27,6 +29,12 @@ const GRACE_MAX: Duration = Duration::from_secs(1);
 pub(crate) struct Pool {
     machine: Arc<Machine>,
     pub(crate) definition: Arc<Definition>,
+    /// Of the function, without a version.
+    arn: Arc<str>,
+    /// What chains of calls remember the function by.
+    pub(crate) lineage: Box<str>,
+    /// What calls without a qualifier are counted under, once there was one.
+    pub(crate) invoked: OnceLock<Arc<Invoked>>,
     state: Mutex<State>,
     /// How much of what is provisioned is in use.
     pub(crate) provisioned_usage: Arc<Usage>,
@@ -102,14 +110,23 @@ impl Drop for Lease {
 
 impl Pool {
     pub(crate) fn new(machine: Arc<Machine>, definition: Arc<Definition>, growth: Arc<Growth>) -> Arc<Pool> {
+        let arn = machine.function_arn(&definition.name);
         Arc::new(Pool {
             machine,
             definition,
+            lineage: lineage(&arn),
+            arn: arn.into(),
+            invoked: OnceLock::new(),
             state: Mutex::default(),
             provisioned_usage: Arc::default(),
             wanted: AtomicU32::new(0),
             growth,
         })
+    }
+
+    /// The function's ARN, with the qualifier of a call.
+    pub(crate) fn invoked_arn(&self, qualifier: Option<&str>) -> Arc<str> {
+        qualifier.map_or_else(|| self.arn.clone(), |qualifier| format!("{}:{qualifier}", self.arn).into())
     }
 
     /// An instance that waits for an event.

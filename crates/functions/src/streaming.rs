@@ -6,13 +6,14 @@
 use crate::invocation::Outcome;
 use bytes::Bytes;
 use instance::{Answer, FunctionError, Metered, Reply};
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// An answer whose body may still be coming.
 #[derive(Debug)]
 pub struct StreamedOutcome {
     /// The id that the log lines carry.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// Such as `$LATEST`.
     pub executed_version: String,
     /// What the runtime says the body is.

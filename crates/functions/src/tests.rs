@@ -8,7 +8,7 @@ use crate::events::tests::{Ahead, Sqs};
 use crate::loopback::Loopback;
 use crate::{
     Config, EventConfig, FunctionError, Functions, Invocation, InvocationKind, InvokeError, Outcome, Retries,
-    Watched, resource,
+    Watched, new_request_id, resource,
 };
 use bytes::Bytes;
 use client::{Deletion, Key, Objects};
@@ -205,6 +205,7 @@ impl Room {
 
 pub(crate) fn invocation(name: &str, event: &str) -> Invocation {
     Invocation {
+        request_id: new_request_id(),
         namespace: "default".to_owned(),
         name: name.to_owned(),
         qualifier: None,
@@ -323,9 +324,9 @@ async fn what_goes_wrong_is_told_as_lambda_tells_it() {
     let fail = async |name: &str, event: &str| {
         let outcome = room.invoke(name, event).await.expect("an answer");
         assert_eq!(outcome.error, Some(FunctionError::Unhandled));
-        let text = String::from_utf8_lossy(&outcome.payload).replace(&outcome.request_id, "ID");
+        let text = String::from_utf8_lossy(&outcome.payload).replace(&*outcome.request_id, "ID");
         let tail =
-            String::from_utf8_lossy(&outcome.log_tail.expect("a log")).replace(&outcome.request_id, "ID");
+            String::from_utf8_lossy(&outcome.log_tail.expect("a log")).replace(&*outcome.request_id, "ID");
         (text, tail)
     };
     let (thrown, _) = fail("hello", r#""throw""#).await;
@@ -385,7 +386,7 @@ async fn instances_that_cannot_start_fail_their_invocation() {
     let fail = async |name: &str| {
         let outcome = room.invoke(name, "{}").await.expect("an answer");
         assert_eq!(outcome.error, Some(FunctionError::Unhandled));
-        String::from_utf8_lossy(&outcome.payload).replace(&outcome.request_id, "ID")
+        String::from_utf8_lossy(&outcome.payload).replace(&*outcome.request_id, "ID")
     };
     room.deploy("reports", json!({"environment": {"FAIL_INIT": "1"}})).await;
     assert_eq!(fail("reports").await, r#"{"errorType":"Init.Failed","errorMessage":"no"}"#);

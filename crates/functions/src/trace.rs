@@ -18,10 +18,14 @@ const HEADER_BYTES: usize = 100;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Loop;
 
-/// The header for the function `arn`. `sampled` is the mark of a header that is made here: whether the function is
+/// What a chain of calls remembers a function by.
+pub(crate) fn lineage(arn: &str) -> Box<str> {
+    hex_sha256(arn.as_bytes())[..8].into()
+}
+
+/// The header for the function that chains remember as `own`. `sampled` is the mark of a header that is made here: whether the function is
 /// traced (`TracingConfig` `Active`). With `cut` a loop is refused, else only counted.
-pub(crate) fn pass_on(incoming: Option<&str>, arn: &str, sampled: bool, cut: bool) -> Result<String, Loop> {
-    let own = &hex_sha256(arn.as_bytes())[..8];
+pub(crate) fn pass_on(incoming: Option<&str>, own: &str, sampled: bool, cut: bool) -> Result<String, Loop> {
     let Some(incoming) = incoming.filter(|header| header.contains("Root=")) else {
         let random = || uuid::Uuid::new_v4().as_u128();
         let (root, parent) = (random() >> 32, random() >> 64);

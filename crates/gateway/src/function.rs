@@ -98,6 +98,7 @@ impl Door {
 
     async fn invoke(&self, function: &Function, payload: Bytes, trace_id: Option<String>) -> Response<Body> {
         let invocation = Invocation {
+            request_id: functions::new_request_id(),
             namespace: function.namespace.clone(),
             name: function.name.clone(),
             qualifier: function.qualifier.clone(),

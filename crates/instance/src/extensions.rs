@@ -144,8 +144,8 @@ impl Extensions {
     /// An invocation begins.
     pub(crate) fn invoke(&self, work: &Work) {
         let mut event = json!({
-            "eventType": Event::Invoke.as_str(), "deadlineMs": work.deadline_ms, "requestId": work.request_id,
-            "invokedFunctionArn": work.invoked_arn,
+            "eventType": Event::Invoke.as_str(), "deadlineMs": work.deadline_ms, "requestId": &*work.request_id,
+            "invokedFunctionArn": &*work.invoked_arn,
         });
         self.trace_id.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&work.trace_id);
         if let Some(trace_id) = &work.trace_id {

@@ -6,6 +6,7 @@ mod beginning;
 mod extended;
 mod failure;
 mod life;
+mod memory;
 mod told;
 mod voice;
 
@@ -25,6 +26,7 @@ use crate::sandboxes::Sandbox;
 use crate::stages::Stopwatch;
 use crate::telemetry::Telemetry;
 use bytes::Bytes;
+use memory::MemoryPeak;
 use sandbox::Exit;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -34,9 +36,9 @@ use tokio::sync::{Notify, oneshot};
 /// An event on its way into an instance.
 pub struct Work {
     /// The id that its lines carry.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// The function as the caller named it, with the qualifier that was asked for.
-    pub invoked_arn: String,
+    pub invoked_arn: Arc<str>,
     /// When it must be answered, in milliseconds since 1970.
     pub deadline_ms: i64,
     /// The event, as JSON.
@@ -79,7 +81,7 @@ enum State {
 
 /// The invocation in work.
 struct Active {
-    request_id: String,
+    request_id: Arc<str>,
     caller: Caller,
     /// Its answer broke off, and the reason is not known yet.
     broken: bool,
@@ -99,6 +101,7 @@ pub struct Instance {
     /// How long an invocation may take, what the runtime does between two of them included.
     timeout: Duration,
     sandbox: Arc<dyn Sandbox>,
+    memory_peak: MemoryPeak,
     /// The sandbox has no command of its own: the runtime is a program in it.
     held: bool,
     journal: Journal,
@@ -289,7 +292,7 @@ impl Instance {
             duration: active.started.elapsed(),
             init: active.init,
             memory_mb: self.memory_mb,
-            memory_peak_bytes: self.sandbox.memory_peak_bytes(),
+            memory_peak_bytes: self.memory_peak(status.is_some()),
             status,
         };
         if self.extensions.any() {
@@ -306,7 +309,7 @@ impl Instance {
     fn take_active(&self, id: &str, then: State) -> Result<Active, Refusal> {
         let mut state = self.lock();
         match &*state {
-            State::Busy(active) if active.request_id == id => {}
+            State::Busy(active) if *active.request_id == *id => {}
             State::Busy(_) => return Err(Refusal::OtherRequest),
             _ => return Err(Refusal::State),
         }

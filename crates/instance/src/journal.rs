@@ -5,6 +5,7 @@ use crate::lines::Lines;
 use crate::logging::Logging;
 use crate::telemetry::{Category, Telemetry};
 use bytes::Bytes;
+use futures::FutureExt;
 use managed::Log;
 use std::collections::VecDeque;
 use std::io;
@@ -105,7 +106,7 @@ impl Journal {
         if !complete.is_empty() {
             let lines: Vec<&[u8]> = complete.iter().map(Vec::as_slice).collect();
             self.telemetry.lines(Category::Extension, &lines);
-            self.write(&mut self.lock(), &lines);
+            self.write(&mut self.lock(), lines.iter().copied());
         }
         drained
     }
@@ -141,20 +142,23 @@ impl Journal {
         }
     }
 
-    /// Starts an invocation: what follows up to [`Journal::end`] is its log.
+    /// Starts an invocation: what follows up to [`Journal::end`] is its log. An instance prints little between two of them: what
+    /// tokio has heard of that is taken over, and the pipe is not asked.
     pub(crate) fn begin(&self, keep_tail: bool, lines: &[String]) {
-        self.drain();
+        if let Some(output) = self.output.get()
+            && output.readable().now_or_never().is_some()
+        {
+            self.drain_by(|buffer| output.try_read(buffer));
+        }
         let mut inner = self.lock();
         inner.tail = keep_tail.then(VecDeque::new);
-        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
-        self.write(&mut inner, &lines);
+        self.write(&mut inner, bytes_of(lines));
     }
 
     /// Writes lines of the platform between those of the function.
     pub(crate) fn note(&self, lines: &[String]) {
         self.drain();
-        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
-        self.write(&mut self.lock(), &lines);
+        self.write(&mut self.lock(), bytes_of(lines));
     }
 
     /// Ends an invocation; the end of its log, if [`Journal::begin`] asked to keep it.
@@ -166,10 +170,9 @@ impl Journal {
         if !self.logging.keeps(&last) {
             last.clear();
         }
-        let mut all: Vec<&[u8]> = if last.is_empty() { Vec::new() } else { vec![&last] };
-        self.telemetry.lines(Category::Function, &all);
-        all.extend(lines.iter().map(|line| line.as_bytes()));
-        self.write(&mut inner, &all);
+        let last = if last.is_empty() { &[][..] } else { &[&last[..]][..] };
+        self.telemetry.lines(Category::Function, last);
+        self.write(&mut inner, last.iter().copied().chain(bytes_of(lines)));
         inner.tail.take().map(|tail| Vec::from(tail).into())
     }
 
@@ -199,25 +202,29 @@ impl Journal {
             let kept = complete.iter().filter(|line| self.logging.keeps(line));
             let lines: Vec<&[u8]> = kept.map(Vec::as_slice).collect();
             self.telemetry.lines(Category::Function, &lines);
-            self.write(&mut inner, &lines);
+            self.write(&mut inner, lines.iter().copied());
         }
         drained
     }
 
-    fn write(&self, inner: &mut Inner, lines: &[&[u8]]) {
+    fn write<'a>(&self, inner: &mut Inner, lines: impl Iterator<Item = &'a [u8]> + Clone) {
         if let Some(tail) = &mut inner.tail {
-            for line in lines {
+            for line in lines.clone() {
                 tail.extend(line.iter().copied().chain([b'\n']));
             }
             let surplus = tail.len().saturating_sub(TAIL_BYTES);
             tail.drain(..surplus);
         }
-        self.log.append(&self.stream, lines.iter().copied());
+        self.log.append(&self.stream, lines);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes_of(lines: &[String]) -> impl Iterator<Item = &[u8]> + Clone {
+    lines.iter().map(String::as_bytes)
 }
 
 /// Whether a pipe holds something. Most invocations print nothing, and to ask costs less than to read in vain.

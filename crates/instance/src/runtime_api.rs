@@ -6,6 +6,7 @@ mod extension;
 mod request;
 mod response;
 mod stream;
+mod wire;
 
 pub(crate) use stream::Stream;
 
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use connection::Connection;
 use futures::future::BoxFuture;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -59,12 +60,8 @@ const ERROR_TYPE_UNKNOWN: &str = "Runtime.Unknown";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-// Names in this form are set without being read first.
-static REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
-static DEADLINE: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
-static ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
-static TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
-static CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+/// The body of an answer that has nothing to say.
+const OK: &str = r#"{"status":"OK"}"#;
 
 fn read_call<'a>(method: &Method, path: &'a str) -> Call<'a> {
     if (method, path) == (&Method::GET, "/2018-06-01/ping") {
@@ -154,19 +151,30 @@ fn error_type(headers: &HeaderMap) -> String {
     value.unwrap_or(ERROR_TYPE_UNKNOWN).to_owned()
 }
 
-/// The event, with everything that a runtime is told about it in headers.
+/// Everything that a runtime is told about an event. What no header can hold, such as a context of several lines, is left out
+/// rather than losing the event.
+fn event_headers<'a>(work: &'a Work, deadline_ms: &'a str) -> impl Iterator<Item = (&'static str, &'a str)> {
+    let all = [
+        ("content-type", Some("application/json")),
+        ("lambda-runtime-aws-request-id", Some(&*work.request_id)),
+        ("lambda-runtime-deadline-ms", Some(deadline_ms)),
+        ("lambda-runtime-invoked-function-arn", Some(&*work.invoked_arn)),
+        ("lambda-runtime-trace-id", work.trace_id.as_deref()),
+        ("lambda-runtime-client-context", work.client_context.as_deref()),
+    ];
+    all.into_iter().filter_map(|(name, value)| Some((name, value.filter(|value| is_fit(value))?)))
+}
+
+/// Whether a header can hold it (RFC 9110, section 5.5).
+fn is_fit(value: &str) -> bool {
+    value.bytes().all(|byte| byte == b'\t' || byte >= b' ' && byte != 0x7f)
+}
+
+/// The event, with what the runtime is told about it in headers.
 fn event(work: Work) -> Response<Bytes> {
-    let mut builder = Response::builder()
-        .header(CONTENT_TYPE, JSON)
-        .header(&REQUEST_ID, work.request_id)
-        .header(&DEADLINE, work.deadline_ms)
-        .header(&ARN, work.invoked_arn);
-    let optional = [(&TRACE_ID, work.trace_id), (&CLIENT_CONTEXT, work.client_context)];
-    for (name, value) in optional {
-        // What no header can hold, such as a context of several lines, is left out rather than losing the event.
-        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
-            builder = builder.header(name, value);
-        }
+    let mut builder = Response::builder();
+    for (name, value) in event_headers(&work, &work.deadline_ms.to_string()) {
+        builder = builder.header(name, value);
     }
     builder.body(work.payload).unwrap_or_else(|_| {
         refuse(StatusCode::INTERNAL_SERVER_ERROR, "InvalidHeader", "The event has unfit headers")
@@ -175,7 +183,7 @@ fn event(work: Work) -> Response<Bytes> {
 
 fn accepted(result: Result<(), Refusal>) -> Response<Bytes> {
     match result {
-        Ok(()) => json(StatusCode::ACCEPTED, r#"{"status":"OK"}"#),
+        Ok(()) => json(StatusCode::ACCEPTED, OK),
         Err(Refusal::OtherRequest) => {
             refuse(StatusCode::BAD_REQUEST, "InvalidRequestID", "Invalid request ID")
         }

@@ -4,7 +4,7 @@ use crate::disk;
 use crate::history::{self, History, Metric, PutError, Series};
 use crate::lambda::{self, Callee, Durations, Minute, Together};
 use crate::ledger::{FunctionUsage, PodUsage, Usage};
-use crate::rows::{Account, Ledger};
+use crate::rows::{Account, Ledger, Row};
 use crate::stat::Stat;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -23,17 +23,29 @@ const HISTORY_EVERY: Duration = Duration::from_secs(60);
 
 const MINUTE_MS: i64 = 60_000;
 
-/// Who was invoked, and how.
-#[derive(Debug, Clone, Copy)]
-pub struct Invoked<'a> {
-    /// Of the function's object.
-    pub namespace: &'a str,
-    /// As AWS clients know it.
-    pub function: &'a str,
-    /// As the caller gave it.
-    pub qualifier: Option<&'a str>,
-    /// The version that ran.
-    pub version: &'a str,
+/// Who was invoked, and how: what the counts of an invocation are kept under.
+#[derive(Debug)]
+pub struct Invoked {
+    pub(crate) row: Row,
+    callee: Callee,
+}
+
+impl Invoked {
+    /// The namespace is that of the function's object, the name as AWS clients know it, the qualifier as the caller gave it, and
+    /// the version the one that runs.
+    pub fn new(namespace: &str, function: &str, qualifier: Option<&str>, version: &str) -> Invoked {
+        let row = (namespace.to_owned(), function.to_owned(), version.to_owned());
+        // CloudWatch shows the functions of the AWS door's namespace; others have a name of their own kind.
+        let function = match namespace {
+            "default" => function.to_owned(),
+            other => format!("{other}/{function}"),
+        };
+        let resource = match qualifier {
+            Some(qualifier) if qualifier != "$LATEST" => format!("{function}:{qualifier}"),
+            _ => function.clone(),
+        };
+        Invoked { row, callee: Callee { function, resource, version: version.to_owned() } }
+    }
 }
 
 /// What an invocation took.
@@ -171,7 +183,7 @@ impl Meter {
     }
 
     /// An invocation has ended.
-    pub fn ran(&self, invoked: Invoked<'_>, run: Run, now: Timestamp) {
+    pub fn ran(&self, invoked: &Invoked, run: Run, now: Timestamp) {
         let duration_ms = run.duration.as_secs_f64() * 1000.0;
         self.account(invoked, now, |account| {
             let usage = &mut account.usage;
@@ -193,13 +205,13 @@ impl Meter {
     }
 
     /// An invocation was refused for want of concurrency.
-    pub fn throttled(&self, invoked: Invoked<'_>, now: Timestamp) {
+    pub fn throttled(&self, invoked: &Invoked, now: Timestamp) {
         self.account(invoked, now, |account| account.usage.throttles += 1);
         self.minute(invoked, now, |minute| minute.throttles.take_in(1.0, 1.0));
     }
 
     /// An invocation has begun; so many run now, this one included.
-    pub fn entered(&self, invoked: Invoked<'_>, running: Running, now: Timestamp) {
+    pub fn entered(&self, invoked: &Invoked, running: Running, now: Timestamp) {
         self.minute(invoked, now, |minute| {
             minute.concurrent.take_in(f64::from(running.function), 1.0);
             minute.provisioned(running.provisioned);
@@ -332,30 +344,22 @@ impl Meter {
         self.inner.write_history();
     }
 
-    fn account(&self, invoked: Invoked<'_>, now: Timestamp, change: impl FnOnce(&mut Account)) {
+    fn account(&self, invoked: &Invoked, now: Timestamp, change: impl FnOnce(&mut Account)) {
         {
             let mut ledger = lock(&self.inner.ledger);
-            change(ledger.account(invoked, now.as_millisecond()));
+            ledger.count(invoked, now.as_millisecond(), change);
             ledger.fold();
         }
         self.changed();
     }
 
-    /// CloudWatch shows the functions of the AWS door's namespace; others have a name of their own kind.
-    fn minute(&self, invoked: Invoked<'_>, now: Timestamp, change: impl FnOnce(&mut Minute)) {
-        let function = match invoked.namespace {
-            "default" => invoked.function.to_owned(),
-            other => format!("{other}/{}", invoked.function),
-        };
-        let resource = match invoked.qualifier {
-            Some(qualifier) if qualifier != "$LATEST" => format!("{function}:{qualifier}"),
-            _ => function.clone(),
-        };
-        let callee = Callee { function, resource, version: invoked.version.to_owned() };
+    fn minute(&self, invoked: &Invoked, now: Timestamp, change: impl FnOnce(&mut Minute)) {
         let mut minutes = lock(&self.inner.minutes);
         let at = minute_of(now);
-        let (minute, new) = minutes.lambda.entry(callee).or_default().at(at);
-        change(minute);
+        let new = match minutes.lambda.get_mut(&invoked.callee) {
+            Some(series) => counted(series, at, change),
+            None => counted(minutes.lambda.entry(invoked.callee.clone()).or_default(), at, change),
+        };
         minutes.grown(new, at);
     }
 
@@ -377,6 +381,13 @@ impl Meter {
             self.wake.try_send(()).ok();
         }
     }
+}
+
+/// Whether the minute is a new one.
+fn counted(series: &mut Series<Minute>, at: i64, change: impl FnOnce(&mut Minute)) -> bool {
+    let (minute, new) = series.at(at);
+    change(minute);
+    new
 }
 
 impl Minutes {

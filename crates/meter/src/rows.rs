@@ -17,11 +17,11 @@ pub(crate) const DELETED_ROWS_MAX: usize = 1000;
 pub(crate) const DELETED_KEPT_MS: i64 = 31 * 24 * 3_600_000;
 
 /// Namespace, function and version.
-type Key = (String, String, String);
+pub(crate) type Row = (String, String, String);
 
 #[derive(Default)]
 pub(crate) struct Ledger {
-    pub(crate) functions: BTreeMap<Key, Account>,
+    pub(crate) functions: BTreeMap<Row, Account>,
     pub(crate) pods: BTreeMap<(String, String), PodUsage>,
 }
 
@@ -33,15 +33,21 @@ pub(crate) struct Account {
 }
 
 impl Ledger {
-    pub(crate) fn account(&mut self, invoked: Invoked<'_>, now_ms: i64) -> &mut Account {
-        let key = (invoked.namespace.to_owned(), invoked.function.to_owned(), invoked.version.to_owned());
-        let account = self.functions.entry(key).or_insert_with_key(|key| {
-            let mut account = Account::of(key);
-            account.usage.since_ms = now_ms;
-            account
-        });
-        account.usage.last_ms = now_ms;
-        account
+    /// Counts something on the row of who was invoked.
+    pub(crate) fn count(&mut self, invoked: &Invoked, now_ms: i64, change: impl FnOnce(&mut Account)) {
+        let count = |account: &mut Account| {
+            account.usage.last_ms = now_ms;
+            change(account);
+        };
+        match self.functions.get_mut(&invoked.row) {
+            Some(account) => count(account),
+            None => {
+                let mut account = Account::of(&invoked.row);
+                account.usage.since_ms = now_ms;
+                count(&mut account);
+                self.functions.insert(invoked.row.clone(), account);
+            }
+        }
     }
 
     /// A function exists, perhaps again.
@@ -100,7 +106,7 @@ impl Ledger {
         if !too_many && times().all(|deleted_ms| deleted_ms > now_ms - DELETED_KEPT_MS) {
             return;
         }
-        let mut deleted: Vec<(i64, Key)> =
+        let mut deleted: Vec<(i64, Row)> =
             deleted.map(|(key, account)| (account.usage.deleted_ms, key.clone())).collect();
         deleted.sort_unstable();
         let many = if too_many { deleted.len() - DELETED_ROWS_MAX } else { 0 };
@@ -141,7 +147,7 @@ impl Ledger {
         }
     }
 
-    fn sum_up(&mut self, key: &Key, into: Key) {
+    fn sum_up(&mut self, key: &Row, into: Row) {
         let Some(gone) = self.functions.remove(key) else { return };
         let sum = self.functions.entry(into).or_insert_with_key(Account::of);
         sum.usage.take_in(&gone.usage);
@@ -150,7 +156,7 @@ impl Ledger {
 }
 
 impl Account {
-    fn of((namespace, function, version): &Key) -> Account {
+    fn of((namespace, function, version): &Row) -> Account {
         let (namespace, function, version) = (namespace.clone(), function.clone(), version.clone());
         Account {
             usage: FunctionUsage { namespace, function, version, ..FunctionUsage::default() },

@@ -4,8 +4,8 @@ use super::*;
 use jiff::{Timestamp, ToSpan};
 use std::time::Duration;
 
-fn invoked(qualifier: Option<&'static str>) -> Invoked<'static> {
-    Invoked { namespace: "default", function: "hello", qualifier, version: "$LATEST" }
+fn invoked(qualifier: Option<&str>) -> Invoked {
+    Invoked::new("default", "hello", qualifier, "$LATEST")
 }
 
 fn run(ms: u64, failed: bool) -> Run {
@@ -26,13 +26,13 @@ fn time() -> Timestamp {
 fn totals_and_history_survive_a_restart() {
     let dir = tempfile::tempdir().expect("a directory");
     let meter = Meter::open(dir.path()).expect("a meter");
-    meter.ran(invoked(None), run(10, false), time());
-    meter.ran(invoked(Some("live")), run(30, true), time());
-    meter.throttled(invoked(None), time());
+    meter.ran(&invoked(None), run(10, false), time());
+    meter.ran(&invoked(Some("live")), run(30, true), time());
+    meter.throttled(&invoked(None), time());
     meter.flush();
     drop(meter);
     let meter = Meter::open(dir.path()).expect("the same again");
-    meter.ran(invoked(None), run(60, false), time());
+    meter.ran(&invoked(None), run(60, false), time());
     let usage = meter.usage(time());
     let hello = &usage.functions[0];
     assert_eq!((hello.invocations, hello.errors, hello.throttles, hello.billed_ms), (3, 1, 1, 100));
@@ -55,7 +55,7 @@ fn totals_and_history_survive_a_restart() {
 fn totals_reach_the_disk_by_themselves() {
     let dir = tempfile::tempdir().expect("a directory");
     let meter = Meter::open(dir.path()).expect("a meter");
-    meter.ran(invoked(None), run(10, false), time());
+    meter.ran(&invoked(None), run(10, false), time());
     let file = dir.path().join("ledger.json");
     for _ in 0..3000 {
         if file.exists() {
@@ -92,7 +92,7 @@ fn datapoints_of_functions_that_come_and_go_are_bounded() {
     let running = Running { function: 1, all: 1, unreserved: 1, claimed: 1, provisioned: Provisioned::Not };
     for (number, name) in names.iter().enumerate() {
         let at = time() + i64::try_from(number / 1000).expect("small").minutes();
-        meter.entered(of("default", name, "$LATEST"), running, at);
+        meter.entered(&of("default", name, "$LATEST"), running, at);
     }
     let mut text = String::new();
     meter.write(&mut text);
@@ -126,7 +126,7 @@ fn pods_are_counted_while_they_run() {
 fn prometheus_reads_counters_and_a_histogram() {
     let dir = tempfile::tempdir().expect("a directory");
     let meter = Meter::open(dir.path()).expect("a meter");
-    meter.ran(invoked(None), run(10, true), time());
+    meter.ran(&invoked(None), run(10, true), time());
     let mut text = String::new();
     meter.write(&mut text);
     let labels = "{namespace=\"default\",function=\"hello\",version=\"$LATEST\"";
@@ -148,8 +148,8 @@ fn what_was_used_long_ago_is_summed_up() {
     let rows = crate::rows::ROWS_MAX;
     let names: Vec<String> = (0..rows + 1).map(|number| format!("f{number}")).collect();
     for (second, name) in names.iter().enumerate() {
-        let invoked = Invoked { namespace: "team", function: name, qualifier: None, version: "$LATEST" };
-        meter.ran(invoked, run(10, second == 0), time() + i64::try_from(second).expect("small").seconds());
+        let invoked = Invoked::new("team", name, None, "$LATEST");
+        meter.ran(&invoked, run(10, second == 0), time() + i64::try_from(second).expect("small").seconds());
         let pod = Pod { namespace: "team", owner: name, uid: name, cpu_milli: 1, memory_mb: 1 };
         meter.pod_runs(pod, time());
         if second > 5 {
@@ -167,20 +167,20 @@ fn what_was_used_long_ago_is_summed_up() {
     assert!((0..6).all(|n| usage.pods.iter().any(|one| one.owner == names[n] && one.running == 1)));
 }
 
-fn of<'a>(namespace: &'a str, function: &'a str, version: &'a str) -> Invoked<'a> {
-    Invoked { namespace, function, qualifier: None, version }
+fn of(namespace: &str, function: &str, version: &str) -> Invoked {
+    Invoked::new(namespace, function, None, version)
 }
 
 #[test]
 fn deleted_functions_are_summed_up_and_nothing_is_lost() {
     let dir = tempfile::tempdir().expect("a directory");
     let meter = Meter::open(dir.path()).expect("a meter");
-    meter.ran(of("default", "lives", "$LATEST"), run(5, false), time());
+    meter.ran(&of("default", "lives", "$LATEST"), run(5, false), time());
     let many = 3000_u32;
     for number in 0..many {
         let name = format!("short-{number}");
-        meter.ran(of("default", &name, "$LATEST"), run(10, true), time());
-        meter.ran(of("default", &name, "1"), run(20, false), time());
+        meter.ran(&of("default", &name, "$LATEST"), run(10, true), time());
+        meter.ran(&of("default", &name, "1"), run(20, false), time());
         meter.deleted("default", &name, time() + i64::from(number).seconds());
     }
     let usage = meter.usage(time());
@@ -216,7 +216,7 @@ fn what_was_deleted_while_nobody_looked_and_versions() {
     let dir = tempfile::tempdir().expect("a directory");
     let meter = Meter::open(dir.path()).expect("a meter");
     for (function, version) in [("gone", "$LATEST"), ("here", "$LATEST"), ("here", "1"), ("here", "2")] {
-        meter.ran(of("default", function, version), run(1, false), time());
+        meter.ran(&of("default", function, version), run(1, false), time());
     }
     let known = [("default".to_owned(), "here".to_owned())].into();
     meter.functions_are(&known, time());
@@ -242,7 +242,7 @@ fn namespaces_that_come_and_go_are_summed_up_too() {
     let count = rows + rows / 2;
     for number in 0..count {
         let namespace = format!("run-{number}");
-        meter.ran(of(&namespace, "f", "$LATEST"), run(1, false), time());
+        meter.ran(&of(&namespace, "f", "$LATEST"), run(1, false), time());
         if number % 500 == 499 {
             // All are deleted; a month passes, and they are a row of their namespace, which is gone as well.
             meter.functions_are(&std::collections::BTreeSet::new(), time());

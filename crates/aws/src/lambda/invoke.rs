@@ -84,6 +84,7 @@ pub(super) fn invocation(call: &Call, name: &Name) -> Result<Invocation, Fault> 
         return Err(Fault::unsupported(unsupported.as_str()));
     }
     Ok(Invocation {
+        request_id: call.request_id.clone(),
         namespace: NAMESPACE.to_owned(),
         name: name.name.clone(),
         qualifier: name.qualifier.clone(),

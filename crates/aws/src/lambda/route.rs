@@ -3,6 +3,7 @@
 
 use http::Method;
 use percent_encoding::percent_decode_str;
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// Name, method and path of every operation of the model; `{…}` stands for one segment.
@@ -152,18 +153,22 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
 #[derive(Debug, PartialEq, Eq)]
 struct Template {
     operation: &'static str,
-    method: &'static str,
     segments: Vec<&'static str>,
     /// The parameter of the query that tells it from another operation at the same path.
     asked: Option<&'static str>,
 }
 
-static TEMPLATES: LazyLock<Vec<Template>> = LazyLock::new(|| {
-    let template = |(operation, method, path): &(&'static str, &'static str, &'static str)| {
+/// By method and number of segments.
+static TEMPLATES: LazyLock<HashMap<(Method, usize), Vec<Template>>> = LazyLock::new(|| {
+    let mut all: HashMap<_, Vec<Template>> = HashMap::new();
+    for (operation, method, path) in OPERATIONS {
         let (path, asked) = path.split_once('?').map_or((*path, None), |(path, asked)| (path, Some(asked)));
-        Template { operation, method, segments: path[1..].split('/').collect(), asked }
-    };
-    OPERATIONS.iter().map(template).collect()
+        let segments: Vec<&str> = path[1..].split('/').collect();
+        // Every method of the table is one of HTTP.
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        all.entry((method, segments.len())).or_default().push(Template { operation, segments, asked });
+    }
+    all
 });
 
 /// A request that the table knows.
@@ -197,18 +202,17 @@ pub(crate) fn route(method: &Method, path: &str, query: Option<&str>) -> Option<
         let asked = template.asked;
         asked.is_none_or(|asked| query.unwrap_or_default().split('&').any(|pair| pair == asked))
     };
-    let fits = TEMPLATES.iter().filter(|template| template.fits(method, &segments) && asked(template));
+    let templates = TEMPLATES.get(&(method.clone(), segments.len()))?;
+    let fits = templates.iter().filter(|template| template.fits(&segments) && asked(template));
     let template = fits.max_by_key(|template| template.asked.is_some())?;
     Some(Route { operation: template.operation, parameters: template.parameters(&segments)?, template })
 }
 
 impl Template {
-    /// Whether a path has its form. The ends of paths differ most, so they are looked at first.
-    fn fits(&self, method: &Method, segments: &[&str]) -> bool {
+    /// Whether a path of as many segments has its form. The ends of paths differ most, so they are looked at first.
+    fn fits(&self, segments: &[&str]) -> bool {
         let fit = |(wanted, segment): (&&str, &&str)| wanted == segment || wanted.starts_with('{');
-        self.segments.len() == segments.len()
-            && self.segments.iter().zip(segments).rev().all(fit)
-            && self.method == method.as_str()
+        self.segments.iter().zip(segments).rev().all(fit)
     }
 
     /// The decoded parameters of a path that has its form.

@@ -35,11 +35,10 @@ pub(crate) async fn invoke(door: &Door, call: &Call, name: &Name) -> Result<Repl
     let frames = events(outcome.body).map(|bytes| Ok::<_, Infallible>(http_body::Frame::data(bytes)));
     let body = StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync();
     let mut reply = reply::stream(200, event_stream::CONTENT_TYPE, body);
-    for (header, value) in
-        [("x-amzn-requestid", outcome.request_id), ("x-amz-executed-version", outcome.executed_version)]
-    {
+    let (id, version) = (&*outcome.request_id, &*outcome.executed_version);
+    for (header, value) in [("x-amzn-requestid", id), ("x-amz-executed-version", version)] {
         // Ids and versions are always fit for a header.
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        if let Ok(value) = HeaderValue::from_str(value) {
             reply.headers_mut().insert(header, value);
         }
     }

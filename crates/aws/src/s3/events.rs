@@ -113,6 +113,7 @@ async fn send(door: &Door, target: &str, bucket: &str, body: String) -> Result<(
     may_invoke(door, target, bucket).await?;
     let name = door.name(target, None).map_err(|fault| Undelivered::Never(fault.message))?;
     let invocation = Invocation {
+        request_id: functions::new_request_id(),
         namespace: NAMESPACE.to_owned(),
         name: name.name,
         qualifier: name.qualifier,

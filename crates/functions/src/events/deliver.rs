@@ -9,7 +9,7 @@ use crate::Functions;
 use crate::catalog::EventRules;
 use crate::definition::EventInvoke;
 use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome};
-use crate::trace::pass_on;
+use crate::trace::{lineage, pass_on};
 use managed::{Message, Queue, QueueError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Delivery {
             self.end(&rules, condition, None).await;
             return Delivered::Settled;
         }
-        let answer = self.functions.invoke_as(self.invocation(), self.event.request_id.clone(), false).await;
+        let answer = self.functions.invoke_as(self.invocation(), false).await;
         let refusals = self.message.receive_count.saturating_sub(self.runs + 1);
         let tried = match &answer {
             Ok(outcome) if outcome.error.is_none() => Try::Answered,
@@ -95,6 +95,7 @@ impl Delivery {
 
     fn invocation(&self) -> Invocation {
         Invocation {
+            request_id: self.event.request_id.as_str().into(),
             // Queues are named by the functions that they belong to.
             namespace: namespace_of(&self.queue).to_owned(),
             name: self.event.name.clone(),
@@ -145,8 +146,8 @@ impl Delivery {
             let own = self.functions.machine.qualified_arn(&self.event.name, self.event.qualifier.as_deref());
             let body = record(&self.event, &own, why, self.runs, &self.message.body, outcome);
             // With this run counted, so that destinations that lead back to the function are a loop like any other.
-            let arn_of_all = self.functions.machine.function_arn(&self.event.name);
-            let trace_id = pass_on(self.event.trace_id.as_deref(), &arn_of_all, false, false).ok();
+            let of_all = lineage(&self.functions.machine.function_arn(&self.event.name));
+            let trace_id = pass_on(self.event.trace_id.as_deref(), &of_all, false, false).ok();
             let parcel = Parcel { body, attributes: Vec::new(), trace_id };
             if !self.send(settings, arn, parcel).await {
                 self.functions.destination_failed(&self.event.name);

@@ -8,7 +8,7 @@ pub(super) use queue::QueueDestination;
 use super::event::Event;
 use super::plan::Condition;
 use crate::Functions;
-use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome};
+use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, new_request_id};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -94,6 +94,7 @@ impl Functions {
         }
         let (name, qualifier) = self.function_by_arn(arn).map_err(DeliveryError::Refused)?;
         let invocation = Invocation {
+            request_id: new_request_id(),
             namespace: namespace.to_owned(),
             name,
             qualifier,
@@ -261,7 +262,7 @@ mod tests {
 
     fn failed(payload: &'static str) -> Outcome {
         Outcome {
-            request_id: "8f5".to_owned(),
+            request_id: "8f5".into(),
             payload: payload.into(),
             content_type: None,
             error: Some(FunctionError::Unhandled),

@@ -106,7 +106,7 @@ async fn an_event_is_run_and_its_record_goes_where_it_should() {
     until_empty(&room).await;
     assert_eq!(metric(&room, "AsyncEventsReceived", "hello").await, 1.0);
     assert_eq!(metric(&room, "AsyncEventsDropped", "hello").await, 0.0);
-    assert!(room.log("hello").await.contains(&accepted.request_id));
+    assert!(room.log("hello").await.contains(&*accepted.request_id));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +118,7 @@ async fn what_fails_is_run_three_times_and_then_a_dead_letter() {
     let accepted = room.functions.invoke(event("hello", r#""throw""#)).await.expect("accepted");
     let parcels = room.sqs.parcels(2).await;
     assert_eq!(parcels[0].body, r#""throw""#, "a dead letter is the event");
-    assert_eq!(parcels[0].attributes[0], ("RequestID", accepted.request_id.clone()));
+    assert_eq!(parcels[0].attributes[0], ("RequestID", accepted.request_id.to_string()));
     assert_eq!(parcels[0].attributes[2], ("ErrorMessage", "thrown".to_owned()));
     let record: Value = serde_json::from_slice(&parcels[1].body).expect("JSON");
     assert_eq!(record["requestContext"]["condition"], "RetriesExhausted");

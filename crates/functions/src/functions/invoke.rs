@@ -28,26 +28,25 @@ const DISPATCH_TRIES: u32 = 5;
 impl Functions {
     /// Runs a function. The invocation goes on when the caller goes away, as on Lambda.
     pub async fn invoke(self: &Arc<Self>, invocation: Invocation) -> Result<Outcome, InvokeError> {
-        self.invoke_as(invocation, uuid::Uuid::new_v4().to_string(), true).await
+        self.invoke_as(invocation, true).await
     }
 
-    /// The same, for a `caller` or for an event that waited; its request id may have been used for an earlier try.
+    /// The same, for a `caller` or for an event that waited.
     pub(crate) async fn invoke_as(
         self: &Arc<Self>,
         mut invocation: Invocation,
-        request_id: String,
         caller: bool,
     ) -> Result<Outcome, InvokeError> {
         let function = self.admit(&mut invocation)?;
         if invocation.kind == InvocationKind::DryRun {
-            return Ok(Outcome::accepted(request_id, &function.definition.version));
+            return Ok(Outcome::accepted(invocation.request_id, &function.definition.version));
         }
         if invocation.kind == InvocationKind::Event {
-            return self.accept(&function, invocation, request_id).await;
+            return self.accept(&function, invocation).await;
         }
         let slot = self.enter(&function, invocation.qualifier.as_deref(), caller)?;
         let machine = self.machine.clone();
-        let run = Detached::new(async move { run(&machine, &function, invocation, request_id, slot).await });
+        let run = Detached::new(async move { run(&machine, &function, invocation, slot).await });
         run.await
     }
 
@@ -90,9 +89,9 @@ impl Functions {
 
     /// The trace header that the function gets.
     fn trace(&self, function: &Function, invocation: &Invocation) -> Result<String, InvokeError> {
-        let arn = self.machine.function_arn(&invocation.name);
         let header = invocation.trace_id.as_deref();
-        let passed = trace::pass_on(header, &arn, function.definition.traced, !function.may_loop);
+        let own = &function.pool.lineage;
+        let passed = trace::pass_on(header, own, function.definition.traced, !function.may_loop);
         passed.map_err(|trace::Loop| InvokeError::Recursive)
     }
 
@@ -106,12 +105,12 @@ async fn run(
     machine: &Arc<Machine>,
     function: &Function,
     invocation: Invocation,
-    request_id: String,
     place: impl Send + 'static,
 ) -> Result<Outcome, InvokeError> {
+    let request_id = invocation.request_id.clone();
     let (caller, mut answer) = oneshot::channel();
     let caller = Caller::Whole(caller);
-    let taken = hand_in(machine, function, invocation, request_id.clone(), caller).await?;
+    let taken = hand_in(machine, function, invocation, caller).await?;
     let taken = match taken {
         Ok(taken) => taken,
         Err(reply) => return Ok(outcome(request_id, function, reply).0),
@@ -125,7 +124,7 @@ async fn run(
 
 /// An event in work.
 pub(super) struct Taken {
-    pub(super) request_id: String,
+    pub(super) request_id: Arc<str>,
     pub(super) qualifier: Option<String>,
     instance: Arc<Instance>,
     timeout: Duration,
@@ -153,15 +152,14 @@ pub(super) async fn hand_in(
     machine: &Machine,
     function: &Function,
     invocation: Invocation,
-    request_id: String,
     mut caller: Caller,
 ) -> Result<Result<Taken, Reply>, InvokeError> {
     let timeout = function.definition.revision.timeout;
-    let qualifier = invocation.qualifier.clone();
+    let (request_id, qualifier) = (invocation.request_id, invocation.qualifier);
     let called = Instant::now();
     let mut work = Work {
         request_id: request_id.clone(),
-        invoked_arn: machine.qualified_arn(&function.definition.name, invocation.qualifier.as_deref()),
+        invoked_arn: function.pool.invoked_arn(qualifier.as_deref()),
         deadline_ms: 0,
         payload: invocation.payload,
         trace_id: invocation.trace_id,
@@ -196,7 +194,7 @@ pub(super) async fn hand_in(
     Err(InvokeError::Start("instances end before they take the event".to_owned()))
 }
 
-pub(super) fn outcome(request_id: String, function: &Function, reply: Reply) -> (Outcome, Metered) {
+pub(super) fn outcome(request_id: Arc<str>, function: &Function, reply: Reply) -> (Outcome, Metered) {
     let outcome = Outcome {
         request_id,
         payload: reply.answer.payload,

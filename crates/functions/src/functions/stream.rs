@@ -39,9 +39,8 @@ async fn stream(
     place: impl Send + 'static,
 ) {
     let (caller, mut opened) = oneshot::channel();
-    let request_id = uuid::Uuid::new_v4().to_string();
-    let taken = match hand_in(machine, function, invocation, request_id.clone(), Caller::Stream(caller)).await
-    {
+    let request_id = invocation.request_id.clone();
+    let taken = match hand_in(machine, function, invocation, Caller::Stream(caller)).await {
         Ok(Ok(taken)) => taken,
         Ok(Err(reply)) => {
             return drop(begin.send(Ok(outcome(request_id, function, reply).0.into())));

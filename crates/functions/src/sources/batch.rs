@@ -4,7 +4,7 @@ use super::mapping::Mapping;
 use super::record::{Origin, passes};
 use super::report::{Failed, failed};
 use crate::Functions;
-use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome};
+use crate::invocation::{Invocation, InvocationKind, InvokeError, Outcome, new_request_id};
 use bytes::Bytes;
 use managed::{Declared, Delivered, Handle};
 use serde_json::value::RawValue;
@@ -103,6 +103,7 @@ async fn call(
     let mut wait = THROTTLED_FIRST;
     loop {
         let invocation = Invocation {
+            request_id: new_request_id(),
             namespace: mapping.namespace.clone(),
             name: mapping.function.clone(),
             qualifier: mapping.qualifier.clone(),
@@ -112,8 +113,7 @@ async fn call(
             trace_id: chunk.iter().find_map(|piece| piece.message.trace()).map(str::to_owned),
             log_tail: false,
         };
-        let id = uuid::Uuid::new_v4().to_string();
-        match functions.invoke_as(invocation, id, false).await {
+        match functions.invoke_as(invocation, false).await {
             Err(InvokeError::TooManyRequests(_)) if Instant::now() + wait < until => {
                 tokio::time::sleep(wait).await;
                 wait *= 2;

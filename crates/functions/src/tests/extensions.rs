@@ -81,7 +81,7 @@ async fn an_extension_that_ends_takes_its_instance_along() {
     let fail = async |name: &str, event: &str| {
         let outcome = room.invoke(name, event).await.expect("an answer");
         assert_eq!(outcome.error, Some(FunctionError::Unhandled));
-        String::from_utf8_lossy(&outcome.payload).replace(&outcome.request_id, "ID")
+        String::from_utf8_lossy(&outcome.payload).replace(&*outcome.request_id, "ID")
     };
     room.deploy_extended("crashes", "crash").await;
     let crash = r#"{"errorMessage":"RequestId: ID Error: exit status 7","errorType":"Extension.Crash"}"#;

@@ -38,7 +38,7 @@ impl Invoke for Fake {
 /// What a function answers when all is well.
 pub(super) fn outcome(payload: &str) -> Outcome {
     Outcome {
-        request_id: "request-1".to_owned(),
+        request_id: "request-1".into(),
         payload: payload.to_owned().into(),
         content_type: None,
         error: None,

@@ -2,6 +2,7 @@
 
 use crate::instance::{Answer, Caller};
 use crate::report::Status;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
@@ -33,7 +34,7 @@ impl Failure {
 
 /// What is left to do for it.
 pub(crate) struct Pending {
-    pub(crate) request_id: String,
+    pub(crate) request_id: Arc<str>,
     pub(crate) started: Instant,
     /// How long the instance took to start, when this is its first invocation.
     pub(crate) init: Option<Duration>,

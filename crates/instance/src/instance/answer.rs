@@ -89,7 +89,7 @@ impl Instance {
     ) -> Result<Option<Pieces>, Refusal> {
         let mut state = self.lock();
         let State::Busy(active) = &mut *state else { return Err(Refusal::State) };
-        if active.request_id != id {
+        if *active.request_id != *id {
             return Err(Refusal::OtherRequest);
         }
         let (finish, end) = oneshot::channel();
@@ -143,7 +143,7 @@ impl Instance {
     /// Whether that is still to be seen.
     pub(crate) fn note_broken(&self, id: &str) -> bool {
         match &mut *self.lock() {
-            State::Busy(active) if active.request_id == id => {
+            State::Busy(active) if *active.request_id == *id => {
                 active.broken = true;
                 true
             }

@@ -1,5 +1,6 @@
 //! The beginning of an instance: what it is made of, and what is wired together then.
 
+use super::memory::MemoryPeak;
 use super::{InitFailure, Instance, State};
 use crate::door::{self, Door};
 use crate::extensions::{Extensions, Identity, Launch};
@@ -88,6 +89,7 @@ impl Instance {
             memory_mb: beginning.memory_mb,
             timeout: beginning.timeout,
             sandbox,
+            memory_peak: MemoryPeak::default(),
             held: launch.is_some(),
             journal,
             logging,

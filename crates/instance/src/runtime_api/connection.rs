@@ -8,10 +8,10 @@
 
 use super::request::{self, Reading, Usual};
 use super::stream::Stream;
-use super::{Call, ERROR_TYPE_UNKNOWN, accepted, event};
+use super::wire::{put_accepted, put_event, put_head};
+use super::{Call, ERROR_TYPE_UNKNOWN, accepted};
 use crate::instance::{Instance, Refusal};
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Response, StatusCode};
 use std::io::{self, ErrorKind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -77,14 +77,11 @@ impl Connection {
         }
         match answer {
             None => self.next().await,
-            Some(answer) => {
-                let refused = answer.status() != StatusCode::ACCEPTED;
-                self.put(answer).await?;
-                if refused {
-                    self.flush().await?;
-                }
+            Some(Ok(())) => {
+                put_accepted(&mut self.write);
                 Ok(Then::Go)
             }
+            Some(Err(refusal)) => self.refuse(refusal).await,
         }
     }
 
@@ -121,22 +118,32 @@ impl Connection {
                 }
             }
         };
-        let answer = answer.map_or_else(|refusal| accepted(Err(refusal)), event);
-        self.put(answer).await?;
-        self.flush().await?;
-        Ok(Then::Go)
+        match answer {
+            Ok(work) => {
+                put_event(&mut self.write, &work);
+                self.finish(&work.payload).await
+            }
+            Err(refusal) => self.refuse(refusal).await,
+        }
     }
 
-    /// Takes an answer to what is to be written. One that is too large to be copied is written at once.
-    async fn put(&mut self, answer: Response<Bytes>) -> io::Result<()> {
+    async fn refuse(&mut self, refusal: Refusal) -> io::Result<Then> {
+        let answer = accepted(Err(refusal));
         put_head(&mut self.write, &answer);
-        let body = answer.into_body();
-        if body.len() <= COPIED_BYTES_MAX {
-            self.write.extend_from_slice(&body);
-            return Ok(());
+        self.finish(answer.body()).await
+    }
+
+    /// Writes what there is to write, and this body. A large one is not copied for it.
+    async fn finish(&mut self, body: &Bytes) -> io::Result<Then> {
+        let copied = body.len() <= COPIED_BYTES_MAX;
+        if copied {
+            self.write.extend_from_slice(body);
         }
         self.flush().await?;
-        self.stream.write_all(&body).await
+        if !copied {
+            self.stream.write_all(body).await?;
+        }
+        Ok(Then::Go)
     }
 
     async fn flush(&mut self) -> io::Result<()> {
@@ -148,29 +155,12 @@ impl Connection {
     }
 }
 
-fn answer(instance: &Instance, usual: &Usual<'_>) -> Response<Bytes> {
+fn answer(instance: &Instance, usual: &Usual<'_>) -> Result<(), Refusal> {
     let body = Bytes::copy_from_slice(usual.body);
-    accepted(match usual.call {
+    match usual.call {
         Call::Error(id) => instance.fail(id, body, usual.error_type.unwrap_or(ERROR_TYPE_UNKNOWN)),
         Call::Response(id) => instance.respond(id, body, usual.content_type.map(str::to_owned)),
         // The other usual call has no answer yet.
         _ => Err(Refusal::State),
-    })
-}
-
-/// The status line and the headers.
-fn put_head(out: &mut BytesMut, answer: &Response<Bytes>) {
-    let status = answer.status();
-    for part in ["HTTP/1.1 ", status.as_str(), " ", status.canonical_reason().unwrap_or_default(), "\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    for (name, value) in answer.headers() {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            out.extend_from_slice(part);
-        }
-    }
-    let length = answer.body().len().to_string();
-    for part in ["content-length: ", &length, "\r\n\r\n"] {
-        out.extend_from_slice(part.as_bytes());
     }
 }

@@ -32,9 +32,9 @@ impl Context {
         let client: Option<Value> =
             work.client_context.as_deref().and_then(|text| serde_json::from_str(text).ok());
         json!({
-            "request_id": work.request_id,
+            "request_id": &*work.request_id,
             "deadline": work.deadline_ms,
-            "invoked_function_arn": work.invoked_arn,
+            "invoked_function_arn": &*work.invoked_arn,
             "xray_trace_id": work.trace_id,
             "client_context": client,
             "identity": null,
