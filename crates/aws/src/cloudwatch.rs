@@ -10,9 +10,9 @@ mod query;
 mod statistics;
 mod wire;
 
-use crate::door::{Call, Door};
-use crate::reply::Reply;
-use wire::{Item, Wire};
+use self::wire::{Item, Wire};
+use crate::Door;
+use ::wire::{Call, Fault, Reply};
 
 /// An error of this service: its code in the query format, and the name of its shape.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +80,7 @@ pub(crate) async fn serve(door: &Door, call: &Call) -> Reply {
 }
 
 /// A refusal from outside this service, such as that of a signature.
-pub(crate) fn refuse(parts: &http::request::Parts, fault: &crate::fault::Fault, request_id: &str) -> Reply {
+pub(crate) fn refuse(parts: &http::request::Parts, fault: &Fault, request_id: &str) -> Reply {
     let refused =
         Refused { status: fault.status, code: fault.code, shape: fault.code, message: fault.message.clone() };
     Wire::of(parts).refuse(&refused, request_id)

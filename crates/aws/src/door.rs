@@ -1,32 +1,26 @@
 //! The door itself: reads a request, checks its signature, and hands it to its service. Answers every failure in the
 //! shape that the clients of that service read.
 
-use crate::bodies::{Bodies, REQUEST_BYTES_MAX, Share};
-use crate::fault::Fault;
-use crate::reply::{Body, Reply};
-use crate::session::FromInstance;
-use crate::{cloudwatch, dory, iam, lambda, logs, s3, session, sqs, sts};
+use crate::targets::Targets;
+use crate::{cloudwatch, dory, logs};
 use bytes::{Bytes, BytesMut};
-use client::Objects;
-use functions::{Throttle, ThrottleReason};
+use functions::ThrottleReason;
 use futures::FutureExt;
-use http::header::AsHeaderName;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use iam::{Iam, session, sts};
 use jiff::Timestamp;
+use lambda::Lambda;
+use messaging::{Messaging, sqs};
+use s3::S3;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use wire::{Bodies, Body, Call, Fault, REQUEST_BYTES_MAX, REQUEST_ID, Reply, Share};
 
-/// The namespace of the functions that AWS clients see.
-pub(crate) const NAMESPACE: &str = "default";
-
-// Names in this form are looked up and set without being read first.
+// A name in this form is looked up without being read first.
 static TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-/// Of every answer.
-pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// What the door needs.
 pub struct Config {
@@ -50,7 +44,7 @@ pub struct Config {
 }
 
 /// How long callers stay away whose requests there was no room for.
-const FULL: Duration = Duration::from_secs(1);
+const FULL_S: u64 = 1;
 
 /// The whole body, if it is not too large and there is room for it.
 async fn read(mut body: Body, share: &mut Share) -> Result<Bytes, Fault> {
@@ -64,8 +58,8 @@ async fn read(mut body: Body, share: &mut Share) -> Result<Bytes, Fault> {
             )));
         }
         if !share.grow(data.len()) {
-            let throttle = Throttle::new(ThrottleReason::CallerRateLimitExceeded, FULL);
-            return Err(Fault::throttled("Too many bytes of requests are in flight", throttle));
+            let limit = ThrottleReason::CallerRateLimitExceeded.as_str();
+            return Err(Fault::throttled("Too many bytes of requests are in flight", limit, FULL_S));
         }
         // Most come in one piece, which need not be copied.
         if bytes.is_empty() && body.is_end_stream() {
@@ -79,20 +73,11 @@ async fn read(mut body: Body, share: &mut Share) -> Result<Bytes, Fault> {
 /// The AWS endpoint of dory.
 pub struct Door {
     pub(crate) config: Config,
-    pub(crate) objects: Objects,
-    pub(crate) layers: Objects,
+    iam: Arc<Iam>,
+    lambda: Arc<Lambda>,
+    messaging: Arc<Messaging>,
+    s3: S3,
     bodies: Arc<Bodies>,
-}
-
-/// A request whose signature held.
-pub(crate) struct Call {
-    pub(crate) parts: Parts,
-    pub(crate) body: Bytes,
-    pub(crate) caller: sigv4::Caller,
-    /// Whether errors are spelled as the JSON services do.
-    pub(crate) json: bool,
-    /// Of the request, and of the invocation where it is one.
-    pub(crate) request_id: Arc<str>,
 }
 
 /// How errors are spelled.
@@ -108,16 +93,21 @@ enum Protocol {
 }
 
 impl Door {
-    /// Makes the door.
+    /// Makes the door, and the services behind it.
     pub fn new(config: Config) -> Door {
-        let objects = Objects::new(config.client.clone(), functions::resource());
-        let layers = Objects::new(config.client.clone(), functions::layer_resource());
-        Door { config, objects, layers, bodies: Arc::default() }
+        let bodies = Arc::default();
+        let iam = Arc::new(iam(&config));
+        let lambda = Arc::new(lambda(&config, &iam));
+        let messaging = Arc::new(messaging(&config, &iam));
+        let (functions, to, by) = (config.functions.clone(), lambda.clone(), messaging.clone());
+        let targets = Targets { functions, lambda: to, messaging: by };
+        let s3 = s3(&config, &iam, targets, &bodies);
+        Door { config, iam, lambda, messaging, s3, bodies }
     }
 
     /// Makes the role of functions that nobody made one for, if it is not there. The platform calls this as it starts.
     pub async fn make_default_role(&self) -> Result<(), client::kube::Error> {
-        iam::make_default(&iam::roles(self)).await
+        self.iam.make_default_role().await
     }
 
     /// Answers one request. Never fails: what goes wrong is answered in the shape that the service's clients expect.
@@ -125,7 +115,7 @@ impl Door {
         let (parts, body) = request.into_parts();
         let request_id = functions::new_request_id();
         let signed_for = signed_for(&parts);
-        if s3::is_meant(self, &parts, signed_for) {
+        if s3::is_meant(&self.s3, &parts, signed_for) {
             return Box::pin(self.serve_s3(parts, body, &request_id)).await;
         }
         let protocol = protocol(&parts, signed_for);
@@ -155,16 +145,10 @@ impl Door {
         reply
     }
 
-    /// What a request may take of memory, and all of those from where it comes.
-    pub(crate) fn share(&self, parts: &Parts) -> Share {
-        let from = parts.extensions.get::<FromInstance>().map(|FromInstance(instance)| instance.clone());
-        self.bodies.share(from)
-    }
-
     /// Bodies of S3 may be of any size: they are read after the signature was checked, as they come.
     async fn serve_s3(&self, parts: Parts, body: Body, request_id: &str) -> Reply {
-        let share = self.share(&parts);
-        let work = AssertUnwindSafe(s3::serve(self, parts, body, share, request_id)).catch_unwind();
+        let share = self.bodies.of(&parts);
+        let work = AssertUnwindSafe(s3::serve(&self.s3, parts, body, share, request_id)).catch_unwind();
         let mut reply = work.await.unwrap_or_else(|_| {
             tracing::error!(%request_id, "a request made the AWS door panic");
             Fault::service("An internal error occurred.").json()
@@ -179,7 +163,7 @@ impl Door {
     /// for as long as the platform runs.
     pub async fn keep_house(self: Arc<Self>) {
         let buckets = self.config.buckets.clone();
-        futures::future::join(s3::deliver(self), buckets.keep_expiring()).await;
+        futures::future::join(s3::deliver(&self.s3), buckets.keep_expiring()).await;
     }
 
     async fn serve(
@@ -189,7 +173,7 @@ impl Door {
         protocol: Protocol,
         request_id: &Arc<str>,
     ) -> Result<Reply, Fault> {
-        let mut share = self.share(&parts);
+        let mut share = self.bodies.of(&parts);
         let body = read(body, &mut share).await?;
         let json = matches!(protocol, Protocol::Json | Protocol::Target);
         let now = Timestamp::now();
@@ -200,23 +184,68 @@ impl Door {
         // What the host sends is trusted from here on; what an instance sends is counted until it is answered.
         let _share = (!share.is_outside()).then_some(share);
         let call = Call { parts, body, caller, json, request_id: request_id.clone() };
-        session::check(self, &call).await?;
+        session::check(&self.iam, &call).await?;
         // Boxed, all but the one that invokes: every request carries the room that the largest of the others needs.
-        if call.parts.uri.path().starts_with(dory::PREFIX) {
+        if call.parts.uri.path().starts_with(wire::OWN_PREFIX) {
             return Box::pin(dory::serve(self, &call)).await;
         }
         match call.caller.service.as_str() {
-            "lambda" => lambda::serve(self, &call).await,
-            "iam" => Box::pin(iam::serve(self, &call)).await,
+            "lambda" => lambda::serve(&self.lambda, &call).await,
+            "iam" => Box::pin(iam::serve(&self.iam, &call)).await,
             "logs" => Ok(Box::pin(logs::serve(self, &call)).await),
             "monitoring" => Ok(cloudwatch::serve(self, &call).await),
-            "sts" => Box::pin(sts::serve(self, &call)).await,
-            "sqs" => Ok(Box::pin(sqs::serve(self, &call)).await),
+            "sts" => Box::pin(sts::serve(&self.iam, &call)).await,
+            "sqs" => Ok(Box::pin(sqs::serve(&self.messaging, &call)).await),
             other => Err(Fault::unknown_operation(format!(
                 "The service {other:?} is not part of dory. Lambda, S3, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."
             ))),
         }
     }
+}
+
+fn iam(config: &Config) -> Iam {
+    Iam::new(iam::Config {
+        keys: config.keys.clone(),
+        client: config.client.clone(),
+        account_id: config.account_id.clone(),
+    })
+}
+
+fn lambda(config: &Config, iam: &Arc<Iam>) -> Lambda {
+    Lambda::new(lambda::Config {
+        functions: config.functions.clone(),
+        iam: iam.clone(),
+        buckets: config.buckets.clone(),
+        keys: config.keys.clone(),
+        client: config.client.clone(),
+        region: config.region.clone(),
+        account_id: config.account_id.clone(),
+        endpoint: config.endpoint.clone(),
+        url_base: config.url_base.clone(),
+    })
+}
+
+fn messaging(config: &Config, iam: &Arc<Iam>) -> Messaging {
+    Messaging::new(messaging::Config {
+        functions: config.functions.clone(),
+        iam: iam.clone(),
+        region: config.region.clone(),
+        account_id: config.account_id.clone(),
+        endpoint: config.endpoint.clone(),
+    })
+}
+
+fn s3(config: &Config, iam: &Arc<Iam>, targets: Targets, bodies: &Arc<Bodies>) -> S3 {
+    S3::new(s3::Config {
+        buckets: config.buckets.clone(),
+        iam: iam.clone(),
+        keys: config.keys.clone(),
+        targets: Arc::new(targets),
+        bodies: bodies.clone(),
+        region: config.region.clone(),
+        account_id: config.account_id.clone(),
+        endpoint: config.endpoint.clone(),
+    })
 }
 
 /// Guessed before the signature is checked, because a refused signature must be answered too: the query services are
@@ -249,46 +278,6 @@ fn signed_for(parts: &Parts) -> &str {
 fn scoped<'a>(text: &'a str, slash: &str) -> Option<&'a str> {
     let (scope, _) = text.split_once("aws4_request")?;
     scope.strip_suffix(slash)?.rsplit(slash).next()
-}
-
-/// The parameters of a query string, decoded.
-pub(crate) fn parameters(query: &str) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
-    };
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name), decode(value))
-        })
-        .collect()
-}
-
-impl Call {
-    /// A request that nobody signed, for tests of what comes after the signature.
-    #[cfg(test)]
-    pub(crate) fn unsigned(parts: Parts, body: Bytes) -> Call {
-        let nobody = sigv4::Caller {
-            access_key_id: String::new(),
-            region: String::new(),
-            service: "lambda".to_owned(),
-            principal: sigv4::Principal::Account,
-        };
-        Call { parts, body, caller: nobody, json: true, request_id: "".into() }
-    }
-
-    /// A parameter of the query string.
-    pub(crate) fn parameter(&self, name: &str) -> Option<String> {
-        let all = parameters(self.parts.uri.query().unwrap_or_default());
-        all.into_iter().find(|(found, _)| found == name).map(|(_, value)| value)
-    }
-
-    /// A header as text.
-    pub(crate) fn header(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.parts.headers.get(name)?.to_str().ok()
-    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! What AWS has no word for, below `/_dory/`: the archive that `GetFunction` points to, a function's log, the
 //! stages of its last cold start, and the images of runtimes. Signed like everything else.
 
-use crate::door::{Call, Door, NAMESPACE};
-use crate::fault::Fault;
-use crate::reply::{self, Body, Reply};
+use crate::Door;
 use futures::TryStreamExt;
 use http::Method;
 use http_body::Frame;
@@ -11,13 +9,12 @@ use http_body_util::StreamBody;
 use jiff::Timestamp;
 use managed::LogQuery;
 use serde_json::json;
+use wire::{Body, Call, Fault, NAMESPACE, Reply, reply};
 
 mod runtimes;
 
-pub(crate) const PREFIX: &str = "/_dory/";
-
 pub(crate) async fn serve(door: &Door, call: &Call) -> Result<Reply, Fault> {
-    let path = call.parts.uri.path().strip_prefix(PREFIX).unwrap_or_default();
+    let path = call.parts.uri.path().strip_prefix(wire::OWN_PREFIX).unwrap_or_default();
     let segments: Vec<&str> = path.split('/').collect();
     match (&call.parts.method, segments.as_slice()) {
         (&Method::GET, ["code", sha256]) => code(door, sha256).await,

@@ -5,11 +5,11 @@ mod group;
 mod pattern;
 mod stream;
 
-use crate::door::{Call, Door};
-use crate::reply::{self, Reply};
+use crate::Door;
 use http::HeaderValue;
 use managed::GroupError;
 use serde_json::{Map, Value, json};
+use wire::{Call, Reply, reply};
 
 const TARGET: &str = "Logs_20140328.";
 

@@ -46,6 +46,18 @@ where
     ApiResource::erase::<K>(&())
 }
 
+/// Where objects of one of dory's own kinds are found.
+#[must_use]
+pub fn own_resource(kind: &str, plural: &str) -> ApiResource {
+    ApiResource {
+        group: "dory.dev".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "dory.dev/v1".to_owned(),
+        kind: kind.to_owned(),
+        plural: plural.to_owned(),
+    }
+}
+
 /// A typed view of an object; unknown fields are left out, so never write a view back.
 pub fn parse<K: serde::de::DeserializeOwned>(object: &serde_json::Value) -> Result<K, serde_json::Error> {
     K::deserialize(object)

@@ -3,9 +3,9 @@
 
 use crate::definition::Definition;
 use crate::machine::Machine;
-use crate::role::{DEFAULT_ROLE, role_name};
 use instance::Door;
 use jiff::Timestamp;
+use policy::{DEFAULT_ROLE, role_name};
 use sigv4::{Credentials, Keys, Session};
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,7 @@ mod stream;
 mod upload;
 mod web;
 
-pub use follow::{Watched, layer_resource, own_resource, resource};
+pub use follow::{Watched, layer_resource, resource};
 pub use images::AddRuntimeError;
 
 use crate::catalog::Catalog;

@@ -39,7 +39,6 @@ mod pace;
 mod pool;
 mod preboot;
 mod program;
-mod role;
 mod runtimes;
 mod sources;
 mod streaming;
@@ -51,9 +50,7 @@ pub use credentials::Aws;
 pub use definition::{Definition, FunctionImage, ImageConfig, object_name};
 pub use environment::RESERVED as RESERVED_VARIABLES;
 pub use events::{Backlog, DeliveryError, Destination, EVENT_BYTES_MAX, EventConfig, Parcel, Retries};
-pub use functions::{
-    AddRuntimeError, Config, FunctionUrl, Functions, Watched, layer_resource, own_resource, resource,
-};
+pub use functions::{AddRuntimeError, Config, FunctionUrl, Functions, Watched, layer_resource, resource};
 pub use images::{ImageError, TakenImage};
 pub use instance::web::archive as web_adapter_layer;
 pub use instance::{
@@ -62,7 +59,6 @@ pub use instance::{
 };
 pub use invocation::{Invocation, InvocationKind, InvokeError, Outcome, new_request_id};
 pub use metering::FunctionNow;
-pub use role::{DEFAULT_ROLE, iam_id, role_name};
 pub use runtimes::{RUNTIMES, RuntimeError, RuntimeImage, RuntimeVersion};
 pub use sources::check_filter;
 pub use streaming::{Completion, ResponseBody, StreamedOutcome};

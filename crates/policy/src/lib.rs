@@ -1,19 +1,23 @@
-//! IAM policy documents: read, checked, decided. Pure: knows neither roles nor requests, only a document and the words
-//! that a question is asked in. Called by the AWS door (trust policies) and the gateway (function URLs).
+//! IAM policy documents: read, checked, decided. Pure: looks up no role and knows no request, only a document, the words that
+//! a question is asked in, and what roles are called. Called by the services of the AWS door (trust policies, policies of
+//! buckets and functions), the gateway (function URLs) and `functions` (whose credentials an instance gets).
 //!
 //! ```text
 //!  document   ─ the JSON of a policy: statements, or why it is none      IAM user guide, "Policy elements reference"
 //!  condition  ─ `Condition`: operators over keys of the request
 //!  decide     ─ a question to a document: allowed, denied, or nothing said
+//!  role       ─ names and ids of roles
 //! ```
 #![deny(missing_docs)]
 
 mod condition;
 mod decide;
 mod document;
+mod role;
 
 pub use decide::{Decision, Question};
 pub use document::{Kind, Malformed, Policy};
+pub use role::{DEFAULT_ROLE, iam_id, role_name};
 
 /// Whether `text` fits a pattern in which `*` stands for any run of characters and `?` for one.
 pub fn is_like(pattern: &str, text: &str) -> bool {

@@ -2,13 +2,12 @@
 
 use super::input::Input;
 use super::{Refused, cbor, query};
-use crate::door::{Call, parameters};
-use crate::query::structure;
-use crate::reply::{self, Reply};
 use http::HeaderValue;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 use std::io::Read;
+use wire::query::structure;
+use wire::{Call, Reply, parameters, reply};
 
 const TARGET: &str = "GraniteServiceVersion20100801";
 

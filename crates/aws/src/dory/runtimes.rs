@@ -1,10 +1,9 @@
 //! `/_dory/runtimes`: the images that runtimes are given.
 
-use crate::door::{Call, Door};
-use crate::fault::Fault;
-use crate::reply::{self, Reply};
+use crate::Door;
 use functions::AddRuntimeError;
 use serde_json::{Map, Value, json};
+use wire::{Call, Fault, Reply, reply};
 
 pub(super) fn list(door: &Door) -> Reply {
     let images: Map<String, Value> = door

@@ -2,10 +2,11 @@
 
 use super::pattern::Pattern;
 use super::{Answer, Input, Refused};
-use crate::door::{Door, NAMESPACE};
+use crate::Door;
 use jiff::Timestamp;
 use managed::{EventQuery, LogEvent, LogPosition, Start, Streams};
 use serde_json::{Map, Value, json};
+use wire::NAMESPACE;
 
 /// The most events that one request reads, and puts.
 const EVENTS_MAX: usize = 10_000;

@@ -1,9 +1,10 @@
 //! Log groups: DescribeLogGroups, CreateLogGroup, DeleteLogGroup, and how long events are kept.
 
 use super::{Answer, Input, Refused, group_arn, of_identifier, page};
-use crate::door::{Door, NAMESPACE};
+use crate::Door;
 use managed::LogGroup;
 use serde_json::{Value, json};
+use wire::NAMESPACE;
 
 /// What AWS accepts as a retention, in days.
 const RETENTIONS: &[u32] = &[

@@ -1,9 +1,10 @@
 //! Log streams: DescribeLogStreams, CreateLogStream.
 
 use super::{Answer, Input, Refused, group_arn, page};
-use crate::door::{Door, NAMESPACE};
+use crate::Door;
 use managed::LogStream;
 use serde_json::{Value, json};
+use wire::NAMESPACE;
 
 pub(super) async fn describe(door: &Door, input: &Input) -> Answer {
     let limit = input.limit(50, 50)?;

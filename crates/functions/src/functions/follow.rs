@@ -5,7 +5,7 @@ use super::Functions;
 use crate::alias::Alias;
 use crate::definition::Definition;
 use crate::sources;
-use client::{ApiResource, Change, Follow, Key, Selectors};
+use client::{ApiResource, Change, Follow, Key, Selectors, own_resource};
 use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -19,17 +19,6 @@ const UPLOAD_KEPT: Duration = Duration::from_secs(20 * 60);
 
 /// How long a caller waits for its own write to come by; the watch of an embedded API server takes microseconds.
 const SEEN_LIMIT: Duration = Duration::from_secs(5);
-
-/// Where objects of one of dory's own kinds are found.
-pub fn own_resource(kind: &str, plural: &str) -> ApiResource {
-    ApiResource {
-        group: "dory.dev".to_owned(),
-        version: "v1".to_owned(),
-        api_version: "dory.dev/v1".to_owned(),
-        kind: kind.to_owned(),
-        plural: plural.to_owned(),
-    }
-}
 
 /// Where layer objects are found.
 pub fn layer_resource() -> ApiResource {

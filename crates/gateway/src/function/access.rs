@@ -72,7 +72,7 @@ impl Door {
                 let role = session.role.as_deref().unwrap_or_default();
                 let uid = self.role_uid(role).await?;
                 let arn = format!("arn:aws:sts::{account}:assumed-role/{role}/{}", session.name);
-                (arn, format!("{}:{}", functions::iam_id("AROA", &uid), session.name))
+                (arn, format!("{}:{}", policy::iam_id("AROA", &uid), session.name))
             }
             _ => (format!("arn:aws:iam::{account}:root"), account.clone()),
         };
