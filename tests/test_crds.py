@@ -124,9 +124,12 @@ def test_a_kind_of_ones_own_is_like_any_other(widgets):
     strategic = run("patch", widgets.resource, "a", "--type=strategic", "-p", '{"spec":{"color":"red"}}', check=False)
     assert "application/strategic-merge-patch+json is not supported" in strategic.stderr
     assert widgets.get("a")["metadata"]["generation"] == 3
-    status = json.dumps({"status": {"conditions": [{"type": "Ready", "status": "True"}]}, "spec": {"color": "red"}})
+    status = json.dumps({
+        "status": {"conditions": [{"type": "Ready", "status": "True"}]}, "spec": {"color": "red"},
+        "metadata": {"labels": {"a": "b"}, "finalizers": ["example.com/hold"]}})
     run("patch", widgets.resource, "a", "--subresource=status", "--type=merge", "-p", status)
     made = widgets.get("a")
+    assert "labels" not in made["metadata"] and "finalizers" not in made["metadata"]
     assert (made["spec"]["color"], made["metadata"]["generation"]) == ("blue", 3), "a status changes nothing else"
     assert "True" in run("get", widgets.resource, "a", "-o", "wide").stdout
     run("scale", widgets.resource, "a", "--replicas=5")
@@ -262,7 +265,10 @@ def test_a_definition_takes_its_objects_along(widgets):
         assert terminating[0]["status"] == "True"
         late = widgets.platform.apply(widgets.widget("late"), check=False)
         assert "create not allowed while custom resource definition is terminating" in late.stderr
-        widgets.run("patch", widgets.resource, "held", "--type=json", "-p", '[{"op":"remove","path":"/metadata/finalizers"}]')
+        remove = ["--type=json", "-p", '[{"op":"remove","path":"/metadata/finalizers"}]']
+        widgets.run("patch", widgets.resource, "held", "--subresource=status", *remove)
+        assert widgets.names() == ["held"], "who may write its status may not let go of it"
+        widgets.run("patch", widgets.resource, "held", *remove)
         widgets.run("wait", "--for=delete", widgets.crd, "--timeout=30s")
         assert watch.wait(timeout=30) is not None, "a watch on a kind that is gone ends"
     finally:

@@ -88,6 +88,12 @@ impl Kind {
     ) -> Result<Vec<String>, Status> {
         meta::prepare_update(self, new, old, ctx)?;
         match subresource {
+            // Upstream: the metadata of a custom object is no part of its status, its finalizers least of all.
+            Some("status") if self.custom.is_some() => {
+                let managed = new["metadata"].get("managedFields").cloned();
+                keep_all_but(new, old, &["status"]);
+                put(&mut new["metadata"], "managedFields", managed);
+            }
             Some("status") => keep_all_but(new, old, &["metadata", "status"]),
             Some("finalize") => keep_finalizers(new, old),
             _ if self.keeps_status => put(new, "status", old.get("status").cloned()),
