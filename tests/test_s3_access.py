@@ -80,6 +80,40 @@ def test_addresses_that_are_signed(platform, s3, bucket, version):
     assert fetch(cli)[2] == b"cli"
 
 
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+def test_an_address_gives_nothing_but_what_was_signed(platform, s3, bucket, version):
+    s3.put_object(Bucket=bucket, Key="secret", Body=b"secret")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    old, new = (s3.put_object(Bucket=bucket, Key="k", Body=text)["VersionId"] for text in (b"old", b"new"))
+    signer = platform.boto3("s3", config=Config(signature_version=version))
+
+    def sign(operation, **params):
+        return signer.generate_presigned_url(operation, Params={"Bucket": bucket, "Key": "k", **params}, ExpiresIn=60)
+
+    put, get = sign("put_object"), sign("get_object")
+    for headers in ({"x-amz-copy-source": f"/{bucket}/secret"}, {"x-amz-tagging": "a=b"}, {"x-amz-meta-a": "b"}):
+        status, _, text = fetch(put, "PUT", b"", headers)
+        assert status == 403 and code(text) == ("SignatureDoesNotMatch" if version == "s3" else "AccessDenied"), headers
+        assert version == "s3" or f"<HeadersNotSigned>{next(iter(headers))}</HeadersNotSigned>" in text.decode()
+    for more in (
+        f"x-amz-copy-source=/{bucket}/secret", f"X-Amz-Copy-Source=/{bucket}/secret", f"%78-amz-copy-source=/{bucket}/secret",
+        "tagging", "%74agging", "tagg%69ng=",
+    ):
+        assert code(fetch(f"{put}&{more}", "PUT", b"")[2]) == "SignatureDoesNotMatch", more
+    for more in (f"versionId={old}", f"%76ersionId={old}"):
+        assert code(fetch(f"{get}&{more}")[2]) == "SignatureDoesNotMatch", more
+    both = sign("get_object", VersionId=new)
+    assert fetch(both)[2] == b"new"
+    for changed in (both.replace("?", f"?versionId={old}&"), f"{both}&versionId={old}"):
+        assert code(fetch(changed)[2]) == "SignatureDoesNotMatch"
+    copy = sign("copy_object", CopySource=f"{bucket}/k")
+    if "x-amz-copy-source=" in copy:
+        assert code(fetch(copy, "PUT", b"", {"x-amz-copy-source": f"{bucket}/secret"})[2]) == "SignatureDoesNotMatch"
+    remove = signer.generate_presigned_url("delete_bucket", Params={"Bucket": bucket}, ExpiresIn=60)
+    assert fetch(remove + "&publicAccessBlock", "DELETE")[0] in (400, 403)
+    assert body(s3.get_object(Bucket=bucket, Key="k")) == b"new"
+
+
 def signature(key, *texts):
     return hmac.new(key, "\n".join(texts).encode(), hashlib.sha256).hexdigest()
 

@@ -125,6 +125,9 @@ impl Refused {
                 "The request signature we calculated does not match the signature you provided. Check your key and \
                  signing method.",
             ),
+            VerifyError::Unsigned(names) => {
+                Refused::new(403, "AccessDenied", error.to_string()).with("HeadersNotSigned", names)
+            }
             VerifyError::Expired(_) if presigned => Refused::new(403, "AccessDenied", "Request has expired"),
             VerifyError::Expired(_) => Refused::new(
                 403,

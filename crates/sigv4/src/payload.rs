@@ -6,9 +6,14 @@ use crate::secret::SecretKey;
 use crate::sign::{hmac, same};
 use crate::verify::{self, BODY_SHA256, Claim, Lookup, header};
 use crate::{Caller, S3_CLOCK_SKEW_MINUTES, UNSIGNED_PAYLOAD, VerifyError};
+use http::HeaderName;
 use http::request::Parts;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
+
+/// Headers that say nothing of what is asked for beyond what the signature covers anyway.
+const MAY_BE_UNSIGNED: [&str; 4] =
+    ["x-amz-content-sha256", "x-amz-date", "x-amz-security-token", "x-amz-user-agent"];
 
 const SIGNED_CHUNKS: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
 const SIGNED_CHUNKS_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
@@ -76,6 +81,7 @@ pub fn verify_head(
     now: Timestamp,
 ) -> Result<(Caller, Payload), VerifyError> {
     let claim = Claim::read(parts)?;
+    check_headers(parts, &claim)?;
     let stated = stated(parts, &claim)?;
     let checked = verify::check(parts, &claim, || Ok(&stated), lookup, now, S3_CLOCK_SKEW_MINUTES)?;
     let (_, scope) = claim.split_credential()?;
@@ -97,6 +103,14 @@ pub fn verify_head(
         }
     };
     Ok((checked.caller, payload))
+}
+
+/// Whoever was given an address may not make it ask for something else: a header can turn an upload into a copy.
+fn check_headers(parts: &Parts, claim: &Claim<'_>) -> Result<(), VerifyError> {
+    let signed = |name: &str| claim.signed_headers.split(';').any(|signed| signed == name);
+    let amz = parts.headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-"));
+    let unsigned: Vec<&str> = amz.filter(|name| !signed(name) && !MAY_BE_UNSIGNED.contains(name)).collect();
+    if unsigned.is_empty() { Ok(()) } else { Err(VerifyError::Unsigned(unsigned.join(", "))) }
 }
 
 /// What is signed in place of the body's hash. In an address it may be left out.

@@ -13,6 +13,9 @@ use percent_encoding::percent_decode_str;
 use sha1::Sha1;
 use std::collections::BTreeMap;
 
+/// What headers of S3 begin with; in an address they stand as parameters.
+const AMZ: &str = "x-amz-";
+
 /// Parameters that are part of what is signed.
 const SIGNED: [&str; 35] = [
     "accelerate",
@@ -52,6 +55,10 @@ const SIGNED: [&str; 35] = [
     "website",
 ];
 
+/// Words that ask for another operation and are no part of what is signed: addresses cannot have them.
+const NEVER_SIGNED: [&str; 5] =
+    ["attributes", "encryption", "ownershipControls", "policyStatus", "publicAccessBlock"];
+
 /// Checks an address; `bucket` is the one that its host names, if it does. None when it is not signed like this at all.
 pub fn verify_query_v2(
     parts: &Parts,
@@ -60,11 +67,20 @@ pub fn verify_query_v2(
     lookup: Lookup<'_>,
     now: Timestamp,
 ) -> Option<Result<Caller, VerifyError>> {
-    let query: BTreeMap<&str, String> = parts.uri.query()?.split('&').map(pair).collect();
+    let all = parts.uri.query()?;
+    let query: BTreeMap<String, String> = all.split('&').map(pair).collect();
     let field = |name: &str| query.get(name).map(String::as_str);
     let (id, expires, signature) = (field("AWSAccessKeyId")?, field("Expires")?, field("Signature")?);
     let token = field("x-amz-security-token");
     Some((|| {
+        if let Some(word) = NEVER_SIGNED.iter().find(|word| query.contains_key(**word)) {
+            return Err(VerifyError::Incomplete(format!("Use signature version 4 for ?{word}.")));
+        }
+        // Whoever reads the address would find another value than is signed.
+        let hidden = |name: &String| name.starts_with(AMZ) && parts.headers.contains_key(name.as_str());
+        if all.split('&').count() != query.len() || query.keys().any(hidden) {
+            return Err(VerifyError::Mismatch);
+        }
         let until: i64 = expires.parse().map_err(|_| {
             VerifyError::Incomplete("Invalid date (should be seconds since epoch)".to_owned())
         })?;
@@ -88,36 +104,39 @@ pub fn verify_query_v2(
     })())
 }
 
-fn pair(text: &str) -> (&str, String) {
+/// A parameter as those who act on it read it: decoded, its name too. Names of headers are so in capitals too.
+fn pair(text: &str) -> (String, String) {
+    let decode = |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
-    (name, percent_decode_str(value).decode_utf8_lossy().into_owned())
+    let name = decode(name);
+    let lower = name.to_ascii_lowercase();
+    (if lower.starts_with(AMZ) { lower } else { name }, decode(value))
 }
 
 /// The string to sign.
-fn text(parts: &Parts, query: &BTreeMap<&str, String>, bucket: Option<&str>, expires: &str) -> String {
+fn text(parts: &Parts, query: &BTreeMap<String, String>, bucket: Option<&str>, expires: &str) -> String {
     let mut amz: BTreeMap<String, String> = BTreeMap::new();
     let plain = |name: &str| {
         let header = parts.headers.get(name).and_then(|value| value.to_str().ok());
         header.map(str::trim).or_else(|| query.get(name).map(String::as_str)).unwrap_or_default().to_owned()
     };
     for (name, value) in &parts.headers {
-        if name.as_str().starts_with("x-amz-") {
+        if name.as_str().starts_with(AMZ) {
             let value = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
             amz.entry(name.as_str().to_owned())
                 .and_modify(|all| *all = format!("{all},{value}"))
                 .or_insert(value);
         }
     }
-    for (name, value) in query.iter().filter(|(name, _)| name.starts_with("x-amz-")) {
-        amz.insert((*name).to_owned(), value.clone());
-    }
+    let named = query.iter().filter(|(name, _)| name.starts_with(AMZ));
+    amz.extend(named.map(|(name, value)| (name.clone(), value.clone())));
     let amz: String = amz.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let mut resource = bucket.map(|bucket| format!("/{bucket}")).unwrap_or_default();
     resource.push_str(parts.uri.path());
     let signed: Vec<String> = query
         .iter()
-        .filter(|(name, _)| SIGNED.contains(name))
-        .map(|(name, value)| if value.is_empty() { (*name).to_owned() } else { format!("{name}={value}") })
+        .filter(|(name, _)| SIGNED.contains(&name.as_str()))
+        .map(|(name, value)| if value.is_empty() { name.clone() } else { format!("{name}={value}") })
         .collect();
     if !signed.is_empty() {
         resource.push('?');

@@ -43,6 +43,9 @@ pub enum VerifyError {
     /// The request is older or younger than the clocks may differ, or a presigned request has run out.
     #[error("{0}")]
     Expired(String),
+    /// Headers of S3, named here, are there and are not signed. Only S3 minds.
+    #[error("There were headers present in the request which were not signed")]
+    Unsigned(String),
 }
 
 impl VerifyError {
@@ -57,6 +60,7 @@ impl VerifyError {
             (VerifyError::UnknownKey, false) => "InvalidClientTokenId",
             (VerifyError::ExpiredToken, true) => "ExpiredTokenException",
             (VerifyError::ExpiredToken, false) => "ExpiredToken",
+            (VerifyError::Unsigned(_), _) => "AccessDenied",
             (VerifyError::Mismatch | VerifyError::Expired(_), true) => "InvalidSignatureException",
             (VerifyError::Mismatch | VerifyError::Expired(_), false) => "SignatureDoesNotMatch",
         }
