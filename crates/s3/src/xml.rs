@@ -10,6 +10,14 @@ use wire::{Reply, reply};
 /// Elements, texts and attributes of one document: what ten thousand parts with their checksums need.
 const NODES_MAX: u32 = 200_000;
 
+/// Attributes of one element, and texts with as many `=`: those of the longest key are fewer. Each attribute is held against
+/// all before it.
+const EQUALS_MAX: usize = 1100;
+
+/// Declarations of namespaces in a document: one for each grant of a list of permissions, and some. The time that they take
+/// grows with the cube of their number.
+const NAMESPACES_MAX: usize = 128;
+
 const NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
 /// What is left as it is where keys are encoded as in addresses.
@@ -18,6 +26,11 @@ const KEY: &AsciiSet =
 
 /// Reads a document whose root has this name.
 pub(super) fn read<'t>(text: &'t str, root: &str) -> Result<Document<'t>, Refused> {
+    // No value of an attribute has `<` in it, so that all of an element lie between two of them.
+    let wide = text.split('<').any(|piece| piece.matches('=').count() > EQUALS_MAX);
+    if wide || text.matches("xmlns").count() > NAMESPACES_MAX {
+        return Err(Refused::malformed());
+    }
     let options = ParsingOptions { nodes_limit: NODES_MAX, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|_| Refused::malformed())?;
     match document.root_element().tag_name().name() == root {
@@ -134,4 +147,26 @@ pub(super) fn at(ms: u64) -> Timestamp {
 /// A key as it stands in an address.
 pub(super) fn encode(key: &str) -> String {
     utf8_percent_encode(key, KEY).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_that_would_take_for_ever_are_not_read() {
+        let attributes = |count: usize| (0..count).map(|n| format!(" a{n}='<'")).collect::<String>();
+        let deep = |count: usize| (0..count).map(|n| format!("<a xmlns:b{n}='{n}'>")).collect::<String>();
+        for text in [
+            format!("<T{}/>", attributes(200_000).replace('<', "")),
+            // What the bound on attributes rests on.
+            format!("<T{}/>", attributes(2)),
+            format!("<T>{}{}</T>", deep(5000), "</a>".repeat(5000)),
+        ] {
+            assert!(read(&text, "T").is_err());
+        }
+        let many = format!("<T{}>{}</T>", attributes(1000).replace('<', ""), "=".repeat(100));
+        assert!(read(&many, "T").is_ok());
+        assert!(read(&format!("<T>{}{}</T>", deep(100), "</a>".repeat(100)), "T").is_ok());
+    }
 }
