@@ -1,9 +1,9 @@
 //! Merging an applied configuration into the live object, and taking out what it no longer names.
 
 use super::fields::Fields;
-use super::walk::{Form, entry_step, form_below};
-use crate::json::items;
+use super::walk::{Form, entry_step, form_below, set_step};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// `config` over `live`.
 pub(super) fn merge(live: &Value, config: &Value, form: Form) -> Value {
@@ -40,17 +40,20 @@ fn merge_lists(
     let old_keys: Vec<String> = old.iter().map(key).collect();
     let new_keys: Vec<String> = new.iter().map(key).collect();
     let mut out = Vec::with_capacity(old.len() + new.len());
+    let (old_places, new_places) = (places(&old_keys), places(&new_keys));
     let (mut i, mut j) = (0, 0);
     while i < old.len() || j < new.len() {
-        if i < old.len() && !new_keys.contains(&old_keys[i]) {
+        let place = old_keys.get(i).map(|key| new_places.get(key.as_str()));
+        if place == Some(None) {
             out.push(old[i].clone());
             i += 1;
-        } else if i < old.len() && new_keys[..j].contains(&old_keys[i]) {
+        } else if place.flatten().is_some_and(|at| *at < j) {
             i += 1; // already placed, by the new order
         } else if j < new.len() {
-            let current = old_keys.iter().position(|k| *k == new_keys[j]);
-            if !new_keys[..j].contains(&new_keys[j]) {
-                out.push(current.map_or_else(|| new[j].clone(), |at| merge(&old[at], &new[j])));
+            let key = new_keys[j].as_str();
+            if new_places[key] == j {
+                let current = old_places.get(key).map(|at| &old[*at]);
+                out.push(current.map_or_else(|| new[j].clone(), |current| merge(current, &new[j])));
             }
             j += 1;
         } else {
@@ -60,34 +63,38 @@ fn merge_lists(
     Value::Array(out)
 }
 
+/// Where each key comes first.
+fn places(keys: &[String]) -> HashMap<&str, usize> {
+    keys.iter().enumerate().rev().map(|(at, key)| (key.as_str(), at)).collect()
+}
+
 /// Takes out of `value` what the manager named last time and nobody names now.
 pub(super) fn prune(value: &mut Value, last: &Fields, owned: &Fields, form: Form) {
-    for (step, last) in &last.below {
-        let owned = owned.below.get(step).filter(|o| !o.is_empty());
-        match (step.split_at_checked(2), form) {
-            (Some(("f:", key)), Form::Struct(_) | Form::Map(_) | Form::Custom(_)) => {
-                let Some(map) = value.as_object_mut() else { continue };
-                match (owned, map.get_mut(key)) {
+    let named = |step: &str| last.below.get(step);
+    let still = |step: &str| owned.below.get(step).filter(|owned| !owned.is_empty());
+    match (form, value) {
+        (Form::Struct(_) | Form::Map(_) | Form::Custom(_), Value::Object(map)) => {
+            for (step, last) in &last.below {
+                let Some(key) = step.strip_prefix("f:") else { continue };
+                match (still(step), map.get_mut(key)) {
                     (None, _) => _ = map.remove(key),
                     (Some(owned), Some(below)) => prune(below, last, owned, form_below(form, key)),
                     (Some(_), None) => {}
                 }
             }
-            (Some(("k:", _)), Form::Entries(item, keys)) => {
-                let found = items(value).iter().position(|v| entry_step(v, item, keys) == *step);
-                let (Some(at), Some(list)) = (found, value.as_array_mut()) else { continue };
-                match owned {
-                    None => _ = list.remove(at),
-                    Some(owned) => prune(&mut list[at], last, owned, form_below(form, "")),
-                }
-            }
-            (Some(("v:", text)), Form::Set) => {
-                if let (None, Some(list)) = (owned, value.as_array_mut()) {
-                    let gone: Value = serde_json::from_str(text).unwrap_or_default();
-                    list.retain(|v| *v != gone);
-                }
-            }
-            _ => {}
         }
+        (Form::Entries(item, keys), Value::Array(list)) => list.retain_mut(|entry| {
+            let step = entry_step(entry, item, keys);
+            let (Some(last), Some(owned)) = (named(&step), still(&step)) else {
+                return named(&step).is_none();
+            };
+            prune(entry, last, owned, form_below(form, ""));
+            true
+        }),
+        (Form::Set, Value::Array(list)) => list.retain(|entry| {
+            let step = set_step(entry);
+            named(&step).is_none() || still(&step).is_some()
+        }),
+        _ => {}
     }
 }

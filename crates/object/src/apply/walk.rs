@@ -5,6 +5,7 @@ use crate::json::items;
 use crate::schema::definitions::{Definition, Field, Topology, Type, table};
 use crate::schema::node::{ANYTHING, Below, Json, Listing, Node};
 use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
 
 /// How a value is owned and merged.
 #[derive(Clone, Copy)]
@@ -103,6 +104,10 @@ pub(super) fn entry_step(entry: &Value, item: Entry<'_>, keys: &str) -> String {
     format!("k:{}", Value::Object(found))
 }
 
+pub(super) fn set_step(value: &Value) -> String {
+    format!("v:{value}")
+}
+
 fn default_of(item: Entry<'_>, key: &str) -> Value {
     let item = match item {
         Entry::Table(item) => item,
@@ -129,7 +134,7 @@ pub(super) fn parts<'v, 'f>(value: &'v Value, form: Form<'f>) -> Vec<(String, &'
             .iter()
             .map(|entry| (entry_step(entry, item, keys), entry, form_below(form, "")))
             .collect(),
-        Form::Set => items(value).iter().map(|v| (format!("v:{v}"), v, Form::Leaf)).collect(),
+        Form::Set => items(value).iter().map(|v| (set_step(v), v, Form::Leaf)).collect(),
     }
 }
 
@@ -249,15 +254,18 @@ fn compare_keys(old: Option<&Value>, new: Option<&Value>, form: Form, out: &mut 
 fn compare_entries(old: Option<&Value>, new: Option<&Value>, form: Form, out: &mut Difference) {
     let before = old.map(|v| parts(v, form)).unwrap_or_default();
     let after = new.map(|v| parts(v, form)).unwrap_or_default();
+    // Of two with one step the first counts.
+    let known: HashMap<&str, &Value> = before.iter().rev().map(|(step, v, _)| (step.as_str(), *v)).collect();
+    let there: HashSet<&str> = after.iter().map(|(step, ..)| step.as_str()).collect();
     for (step, value, below) in &after {
-        let earlier = before.iter().find(|(s, ..)| s == step).map(|(_, v, _)| *v);
+        let earlier = known.get(step.as_str()).copied();
         if earlier != Some(*value) {
             out.put(step.clone(), compare_at(earlier, Some(value), *below, false));
         }
     }
-    for (step, value, below) in before {
-        if !after.iter().any(|(s, ..)| *s == step) {
-            out.put(step, compare_at(Some(value), None, below, false));
+    for (step, value, below) in &before {
+        if !there.contains(step.as_str()) {
+            out.put(step.clone(), compare_at(Some(value), None, *below, false));
         }
     }
 }

@@ -204,6 +204,27 @@ fn lists_with_keys_are_applied_entry_by_entry() {
 }
 
 #[test]
+fn long_lists_take_no_time() {
+    let registry = Registry::default();
+    let kind = widgets(&registry);
+    let author = |manager| apply::Author { manager, subresource: None, now: context(None).now };
+    let config = |port: i64, count: usize| {
+        let ports: Vec<Value> = (0..count).map(|n| json!({"name": format!("p{n}"), "port": port})).collect();
+        json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a", "namespace": "n"},
+            "spec": {"color": "red", "ports": ports}})
+    };
+    let begun = std::time::Instant::now();
+    let first = apply::apply(kind, None, &config(1, 20_000), &author("one"), false).expect("applied");
+    let second = apply::apply(kind, Some(&first), &config(2, 10_000), &author("one"), false).expect("applied");
+    assert_eq!(second["spec"]["ports"].as_array().map(Vec::len), Some(10_000));
+    let mut updated = config(3, 20_000);
+    kind.admit_update(&mut updated, &first, None, &context(Some("n"))).expect("allowed");
+    apply::track(kind, Some(&first), &mut updated, &author("two"));
+    // One entry after the other was looked for among all others: minutes.
+    assert!(begun.elapsed().as_secs() < 30, "{:?}", begun.elapsed());
+}
+
+#[test]
 fn a_changed_definition_changes_the_kind_in_place() {
     let registry = Registry::default();
     let kind = widgets(&registry);

@@ -11,6 +11,7 @@ use crate::json::items;
 use crate::kind::Errors;
 use crate::path::Path;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 /// Checks a value; `old` is what stood there before, on updates.
 pub(crate) fn check(value: &Value, old: Option<&Value>, node: &Node, at: &Path<'_>, errors: &mut Errors) {
@@ -105,10 +106,14 @@ fn entries(list: &[Value], old: Option<&Value>, node: &Node, at: &Path<'_>, erro
     };
     unique(list, node, &keys, at, errors);
     let Some(below) = &node.items else { return };
-    let same = |a: &Value, b: &Value| keys.iter().all(|key| a.get(key) == b.get(key));
+    let name = |item: &Value| -> String {
+        keys.iter().map(|key| item.get(key).map_or_else(String::new, Value::to_string) + "\0").collect()
+    };
+    let earlier = old.filter(|_| !keys.is_empty()).map(items).unwrap_or_default();
+    // Of two of one name the first counts.
+    let earlier: HashMap<String, &Value> = earlier.iter().rev().map(|item| (name(item), item)).collect();
     for (index, item) in list.iter().enumerate() {
-        let before = old.map(items).into_iter().flatten();
-        let before = before.filter(|_| !keys.is_empty()).find(|before| same(before, item));
+        let before = if earlier.is_empty() { None } else { earlier.get(&name(item)).copied() };
         check(item, before, below, &at.index(index), errors);
     }
 }

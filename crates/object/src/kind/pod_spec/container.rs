@@ -7,6 +7,7 @@ use crate::name;
 use crate::path::Path;
 use crate::quantity::Quantity;
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Checks the containers and init containers of a pod spec.
 pub(super) fn validate_all(spec: &Value, volumes: &[&str], at: &Path<'_>, errors: &mut Errors) {
@@ -122,6 +123,7 @@ fn host_ports(container: &Value, earlier: &[Value], at: &Path<'_>, errors: &mut 
 
 fn environment(container: &Value, at: &Path<'_>, errors: &mut Errors) {
     let list = at.field("env");
+    let mut earlier = HashSet::new();
     for (i, env) in items(&container["env"]).iter().enumerate() {
         let here = list.index(i);
         let name = text(&env["name"]);
@@ -130,8 +132,7 @@ fn environment(container: &Value, at: &Path<'_>, errors: &mut Errors) {
         } else {
             errors.check(&here.field("name"), name, name::check_env_name);
         }
-        let earlier = &items(&container["env"])[..i];
-        if earlier.iter().any(|e| e["name"] == name) {
+        if !earlier.insert(name) {
             let why = format!("hides previous definition of {name:?}, which may be dropped when using apply");
             errors.warn(&here, &why);
         }
