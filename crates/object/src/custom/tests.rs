@@ -215,7 +215,8 @@ fn long_lists_take_no_time() {
     };
     let begun = std::time::Instant::now();
     let first = apply::apply(kind, None, &config(1, 20_000), &author("one"), false).expect("applied");
-    let second = apply::apply(kind, Some(&first), &config(2, 10_000), &author("one"), false).expect("applied");
+    let second =
+        apply::apply(kind, Some(&first), &config(2, 10_000), &author("one"), false).expect("applied");
     assert_eq!(second["spec"]["ports"].as_array().map(Vec::len), Some(10_000));
     let mut updated = config(3, 20_000);
     kind.admit_update(&mut updated, &first, None, &context(Some("n"))).expect("allowed");

@@ -7,6 +7,7 @@ use crate::Status;
 use crate::json::items;
 use crate::schema::definitions::{Definition, Field, Type, table};
 use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
@@ -163,12 +164,9 @@ fn merge_list_field(
 /// A list of scalars that is a set.
 fn merge_values(current: Vec<Value>, patch: &[Value], order: Option<&Value>) -> Vec<Value> {
     let server = current.clone();
+    let mut there: HashSet<String> = current.iter().map(Value::to_string).collect();
     let mut out = current;
-    for value in patch {
-        if !out.contains(value) {
-            out.push(value.clone());
-        }
-    }
+    out.extend(patch.iter().filter(|value| there.insert(value.to_string())).cloned());
     match order {
         Some(order) => ordered(out, items(order), &server, &|v| v.clone()),
         None => out,
@@ -189,6 +187,10 @@ fn merge_entries(
     }
     let server: Vec<Value> = current.iter().map(|v| v[key].clone()).collect();
     let mut out = current;
+    let mut places: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, value) in out.iter().enumerate() {
+        places.entry(value[key].to_string()).or_default().push(at);
+    }
     for entry in patch {
         let Some(fields) = entry.as_object() else {
             return Err(bad(format!("the list with merge key {key} holds something that is not an object")));
@@ -196,17 +198,21 @@ fn merge_entries(
         let Some(id) = fields.get(key) else {
             return Err(bad(format!("map: {entry} does not contain declared merge key: {key}")));
         };
-        let found = out.iter().position(|v| v[key] == *id);
-        match (fields.get(PATCH).and_then(Value::as_str), found) {
-            (Some("delete"), _) => out.retain(|v| v[key] != *id),
+        let own = places.entry(id.to_string()).or_default();
+        match (fields.get(PATCH).and_then(Value::as_str), own.first().copied()) {
+            (Some("delete"), _) => own.drain(..).for_each(|at| out[at] = Value::Null),
             (None | Some("merge"), Some(at)) => {
                 let Value::Object(current) = out[at].take() else { continue };
                 out[at] = Value::Object(merge_map(current, fields, shape)?);
             }
-            (None | Some("merge"), None) => out.push(Value::Object(merge_map(Map::new(), fields, shape)?)),
+            (None | Some("merge"), None) => {
+                own.push(out.len());
+                out.push(Value::Object(merge_map(Map::new(), fields, shape)?));
+            }
             (Some(other), _) => return Err(bad(format!("unrecognized {PATCH} directive: {other}"))),
         }
     }
+    out.retain(|v| !v.is_null());
     Ok(match order {
         Some(order) => {
             let wanted: Vec<Value> = items(order).iter().map(|o| o[key].clone()).collect();
@@ -219,15 +225,19 @@ fn merge_entries(
 /// Puts the entries that `wanted` names in its order; the others stay where the server had them, relative to what
 /// followed them there.
 fn ordered(list: Vec<Value>, wanted: &[Value], server: &[Value], id: &dyn Fn(&Value) -> Value) -> Vec<Value> {
-    let place = |ids: &[Value], v: &Value| ids.iter().position(|x| *x == id(v));
+    let places = |ids: &[Value]| -> HashMap<String, usize> {
+        ids.iter().enumerate().rev().map(|(at, id)| (id.to_string(), at)).collect()
+    };
+    let (wanted, server) = (places(wanted), places(server));
+    let place = |ids: &HashMap<String, usize>, v: &Value| ids.get(&id(v).to_string()).copied();
     let (mut named, others): (Vec<Value>, Vec<Value>) =
-        list.into_iter().partition(|v| place(wanted, v).is_some());
-    named.sort_by_key(|v| place(wanted, v));
+        list.into_iter().partition(|v| place(&wanted, v).is_some());
+    named.sort_by_cached_key(|v| place(&wanted, v));
     let mut out = Vec::with_capacity(named.len() + others.len());
     let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
     loop {
         let first_is_other = match (others.peek(), named.peek()) {
-            (Some(other), Some(next)) => match (place(server, other), place(server, next)) {
+            (Some(other), Some(next)) => match (place(&server, other), place(&server, next)) {
                 (Some(a), Some(b)) => a < b,
                 _ => false,
             },

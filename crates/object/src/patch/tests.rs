@@ -1,6 +1,7 @@
 //! Cases of the patches, as data: target, patch, result.
 
 use super::*;
+use crate::json::items;
 use serde_json::json;
 
 fn pod(spec: Value) -> Value {
@@ -110,6 +111,29 @@ fn sets_of_scalars() {
             "{patch}"
         );
     }
+}
+
+#[test]
+fn long_lists_take_no_time() {
+    let containers = |value: &str, count: usize, more: Option<Value>| {
+        let entries = (0..count).map(|n| json!({"name": format!("e{n}"), "value": value}));
+        let order = (0..count).map(|n| json!({"name": format!("e{n}")})).collect::<Vec<Value>>();
+        let mut container = json!({"name": "a", "env": entries.chain(more).collect::<Vec<Value>>()});
+        if value == "new" {
+            container["$setElementOrder/env"] = order.into();
+        }
+        json!({"containers": [container]})
+    };
+    let begun = std::time::Instant::now();
+    let gone = json!({"name": "e29999", "$patch": "delete"});
+    let kind = crate::kind("", "v1", "pods").expect("pods");
+    let target = pod(containers("old", 30_000, None));
+    let got = strategic(kind, &target, &pod(containers("new", 20_000, Some(gone)))).expect("patched");
+    let env = items(&got["spec"]["containers"][0]["env"]);
+    let values = |value: &str| env.iter().filter(|entry| entry["value"] == value).count();
+    assert_eq!((values("new"), values("old")), (20_000, 9_999));
+    // Each entry was looked for among all others.
+    assert!(begun.elapsed().as_secs() < 20, "{:?}", begun.elapsed());
 }
 
 #[test]
