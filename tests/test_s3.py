@@ -303,6 +303,10 @@ def test_uploads_in_parts(s3, bucket):
     done = s3.complete_multipart_upload(**complete(*zip((1, 5, 9), tags)))
     digest = hashlib.md5(b"".join(hashlib.md5(part).digest() for part in parts)).hexdigest()
     assert done["ETag"] == f'"{digest}-3"'
+    # Whoever did not hear of it asks again, as SDKs do by themselves.
+    again = s3.complete_multipart_upload(**complete(*zip((1, 5, 9), tags)))
+    assert [again[key] for key in ("ETag", "Location", "ChecksumCRC64NVME")] == [done[key] for key in ("ETag", "Location", "ChecksumCRC64NVME")]
+    refused("NoSuchUpload", s3.complete_multipart_upload, **complete((1, tags[0])))
     got = s3.get_object(Bucket=bucket, Key="big")
     assert body(got) == b"".join(parts) and got["ContentType"] == "x/y" and got["TagCount"] == 1
     second = s3.get_object(Bucket=bucket, Key="big", PartNumber=2)

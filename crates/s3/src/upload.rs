@@ -6,7 +6,7 @@ use super::list::Page;
 use super::put::{of, show_expiry, show_version};
 use super::refused::Refused;
 use super::{Answer, checksum, condition, description, xml};
-use managed::{Algorithm, Chosen, Complete, Upload, UploadsListed};
+use managed::{Algorithm, Chosen, Complete, ObjectError, Upload, UploadsListed};
 use wire::reply;
 
 /// Parts of one upload, as on AWS.
@@ -55,18 +55,21 @@ pub(super) async fn abort(ask: &Ask<'_>) -> Answer {
 pub(super) async fn complete(ask: &Ask<'_>, document: &str) -> Answer {
     ask.only(&[&checksum::HEADERS[..5], &["x-amz-checksum-type", "x-amz-mp-object-size"]].concat())?;
     let bucket = ask.bucket()?;
-    let upload = ask.buckets().upload(&bucket, &ask.key, id(ask)).await.map_err(|error| of(ask, error))?;
-    if ask.header("x-amz-checksum-type").is_some_and(|said| said != checksum::type_of(upload.whole)) {
-        return Err(Refused::request("The checksum type is not the one that the upload was created with."));
-    }
-    let complete = Complete {
-        parts: chosen(document, upload.algorithm)?,
-        checksum: said_sum(ask, upload.algorithm)?,
-        size: said_size(ask)?,
-        condition: condition::of_write(ask)?,
-        cause: ask.cause(),
+    let done = match ask.buckets().upload(&bucket, &ask.key, id(ask)).await {
+        Ok(upload) => {
+            let complete = read(ask, &upload, document)?;
+            ask.buckets().complete(&bucket, &ask.key, id(ask), complete).await
+        }
+        Err(error) => Err(error),
     };
-    let done = ask.buckets().complete(&bucket, &ask.key, id(ask), complete).await;
+    let done = match done {
+        // A client that did not hear of it, or a second one at the same time: AWS says again what was done.
+        Err(ObjectError::NoUpload) => {
+            let parts = chosen(document, Algorithm::Crc64Nvme)?;
+            ask.buckets().completed(&bucket, &ask.key, id(ask), &parts).await
+        }
+        done => done,
+    };
     let version = done.map_err(|error| of(ask, error))?;
     let mut writer = xml::Writer::new("CompleteMultipartUploadResult");
     let location = format!("{}/{}/{}", ask.s3.config.endpoint, ask.name, xml::encode(&ask.key));
@@ -80,6 +83,19 @@ pub(super) async fn complete(ask: &Ask<'_>, document: &str) -> Answer {
     show_version(&bucket, &version, &mut reply);
     show_expiry(ask, &bucket, &version, &mut reply);
     Ok(reply)
+}
+
+fn read(ask: &Ask<'_>, upload: &Upload, document: &str) -> Result<Complete, Refused> {
+    if ask.header("x-amz-checksum-type").is_some_and(|said| said != checksum::type_of(upload.whole)) {
+        return Err(Refused::request("The checksum type is not the one that the upload was created with."));
+    }
+    Ok(Complete {
+        parts: chosen(document, upload.algorithm)?,
+        checksum: said_sum(ask, upload.algorithm)?,
+        size: said_size(ask)?,
+        condition: condition::of_write(ask)?,
+        cause: ask.cause(),
+    })
 }
 
 fn said_size(ask: &Ask<'_>) -> Result<Option<u64>, Refused> {

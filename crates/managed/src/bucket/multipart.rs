@@ -161,7 +161,7 @@ impl Buckets {
             let _upload = buckets.uploads.turn(&bucket, &id).await;
             let upload = buckets.upload(&bucket, &key, &id).await?;
             let (all, _) = buckets.parts(&id, 0, usize::MAX).await?;
-            let version = plan(&upload, &complete, &all)?;
+            let version = Version { upload: Some(id.clone()), ..plan(&upload, &complete, &all)? };
             let named: HashSet<String> = version.blobs.iter().map(|blob| blob.id.clone()).collect();
             let at = record::upload_key(&bucket.uid, &key, &id).into();
             let ops = vec![Op::Delete { key: at, expect: Expect::Any }];
@@ -172,6 +172,24 @@ impl Buckets {
             Ok(written)
         });
         done.await.map_err(|error| ObjectError::Disk(error.to_string()))?
+    }
+
+    /// The object that an upload became, if it was completed with these parts and nothing has come in its place. Who did not
+    /// hear that it was done asks again.
+    pub async fn completed(
+        &self,
+        bucket: &Bucket,
+        key: &str,
+        id: &str,
+        parts: &[Chosen],
+    ) -> Result<Version, ObjectError> {
+        let newest = self.newest(bucket, key).await?.map(|found| found.version);
+        let etag = etag_of_parts(parts.iter().map(|part| part.etag.as_str()));
+        let numbers =
+            |made: &Version| made.pieces.iter().map(|p| p.number).eq(parts.iter().map(|p| p.number));
+        newest
+            .filter(|made| made.upload.as_deref() == Some(id) && made.etag == etag && numbers(made))
+            .ok_or(ObjectError::NoUpload)
     }
 
     async fn written_at(
@@ -309,6 +327,7 @@ fn plan(upload: &Upload, complete: &Complete, all: &[ListedPart]) -> Result<Vers
         checksum: Some(checksum),
         description: upload.description.clone(),
         pieces: parts.iter().map(piece).collect(),
+        upload: None,
         blobs: parts.iter().map(|(_, part)| Blob { id: part.blob.clone(), size: part.size }).collect(),
     })
 }

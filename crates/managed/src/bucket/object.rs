@@ -153,6 +153,7 @@ impl Buckets {
                 checksum,
                 description,
                 pieces: Vec::new(),
+                upload: None,
                 blobs: written.files.iter().map(|(_, blob)| blob.clone()).collect(),
             };
             buckets.check_condition(&bucket, &key, &condition).await?;
@@ -340,6 +341,7 @@ impl Buckets {
             checksum: None,
             description: Description::default(),
             pieces: Vec::new(),
+            upload: None,
             blobs: Vec::new(),
         };
         let happened = Happened { event: cause.removed("DeleteMarkerCreated"), cause };

@@ -92,6 +92,9 @@ pub struct Version {
     /// The parts that it was put together from, if it was.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pieces: Vec<Piece>,
+    /// The upload that these were parts of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) upload: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) blobs: Vec<Blob>,
 }

@@ -301,9 +301,21 @@ async fn parts_become_an_object() {
     assert!(made.etag.ends_with("-2"));
     let whole = [&large[..], &small].concat();
     let sums = Sums::of(&whole, &[Algorithm::Crc64Nvme]);
-    assert_eq!(made.checksum.expect("one").value, sums.others[&Algorithm::Crc64Nvme]);
+    assert_eq!(made.checksum.as_ref().expect("one").value, sums.others[&Algorithm::Crc64Nvme]);
     assert_eq!(room.get(&bucket, "k", None).await, Some(whole));
     assert!(matches!(complete(&[(1, &etags[0])]).await, Err(ObjectError::NoUpload)));
+    let again = |etag: &str| {
+        [
+            Chosen { number: 1, etag: etag.to_owned(), checksum: None },
+            Chosen { number: 2, etag: etags[1].clone(), checksum: None },
+        ]
+    };
+    let same = room.buckets.completed(&bucket, "k", &id, &again(&etags[0])).await.expect("it was completed");
+    assert_eq!(same.etag, made.etag);
+    for (id, etag) in [("other", &etags[0]), (id.as_str(), &etags[1])] {
+        let other = room.buckets.completed(&bucket, "k", id, &again(etag)).await;
+        assert!(matches!(other, Err(ObjectError::NoUpload)));
+    }
     room.until_files(2).await;
     let found = room.buckets.find(&bucket, "k", None).await.expect("found");
     assert_eq!(found.part(2).map(|(from, piece)| (from, piece.size)), Some((5 << 20, 3)));
