@@ -249,6 +249,7 @@ def test_lists_go_on_and_roll_up(s3, bucket):
     assert page["Contents"][0]["Owner"]["ID"] and page["Contents"][0]["StorageClass"] == "STANDARD"
     assert s3.list_objects_v2(Bucket=bucket, MaxKeys=0)["KeyCount"] == 0
     refused("InvalidArgument", s3.list_objects_v2, Bucket=bucket, ContinuationToken="&")
+    refused("InvalidArgument", s3.list_objects_v2, Bucket=bucket, ContinuationToken="")
     refused("InvalidArgument", s3.list_objects_v2, Bucket=bucket, EncodingType="other")
 
 

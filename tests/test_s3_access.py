@@ -233,9 +233,12 @@ def test_policies_let_everybody_in_or_keep_somebody_out(platform, s3, bucket, ba
     assert s3.get_bucket_policy(Bucket=bucket)["Policy"] == policy
     assert s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"] is True
     assert bare.send("GET", f"/{bucket}/open/k", sign=False)[2] == b"x"
-    for method, path in (("GET", "/k"), ("PUT", "/open/k"), ("DELETE", "/open/k"), ("GET", ""), ("DELETE", "")):
+    for method, path in (("GET", "/open/none"), ("GET", "/k"), ("PUT", "/open/k"), ("DELETE", "/open/k"), ("GET", ""), ("DELETE", "")):
         status, _, text = bare.send(method, f"/{bucket}{path}", sign=False)
         assert (status, code(text)) == (403, "AccessDenied"), (method, path)
+    lists = {**allow, "Action": "s3:ListBucket", "Resource": f"arn:aws:s3:::{bucket}"}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [allow, lists]}))
+    assert code(bare.send("GET", f"/{bucket}/open/none", sign=False)[2]) == "NoSuchKey", "who may list may know"
     s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration={"RestrictPublicBuckets": True})
     assert bare.send("GET", f"/{bucket}/open/k", sign=False)[0] == 403
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": f"arn:aws:s3:::{bucket}/*"}

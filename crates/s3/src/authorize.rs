@@ -147,12 +147,17 @@ pub(super) fn authorize(ask: &Ask<'_>) -> Result<(), Refused> {
     }
 }
 
-/// The same, for an object that another operation reads or deletes on the way.
-pub(super) fn authorize_also(ask: &Ask<'_>, bucket: &str, key: &str, action: &str) -> Result<(), Refused> {
+/// The same, for an object or a bucket that another operation reads or deletes on the way.
+pub(super) fn authorize_also(
+    ask: &Ask<'_>,
+    bucket: &str,
+    key: Option<&str>,
+    action: &str,
+) -> Result<(), Refused> {
     let Some(found) = ask.buckets().get(bucket) else { return Ok(()) };
     let settings = found.settings();
     let text = settings.kept.get("policy").and_then(|text| text.as_str());
-    match decide(ask, text, bucket, Some(key), Some(action)) {
+    match decide(ask, text, bucket, key, Some(action)) {
         Decision::Denied => Err(Refused::denied()),
         Decision::Silent if ask.who.is_none() => Err(Refused::denied()),
         _ => Ok(()),

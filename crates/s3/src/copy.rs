@@ -53,7 +53,7 @@ impl Source {
         let (name, key) = path.split_once('/').filter(|(_, key)| !key.is_empty()).ok_or_else(refuse)?;
         address::check_key(key)?;
         let action = if version.is_some() { "GetObjectVersion" } else { "GetObject" };
-        authorize::authorize_also(ask, name, key, action)?;
+        authorize::authorize_also(ask, name, Some(key), action)?;
         let bucket = ask.buckets().get(name).ok_or_else(|| Refused::no_bucket(name))?;
         let found = get::find(ask, &bucket, key, version.as_deref()).await?;
         condition::check_read(ask, &found.version, "x-amz-copy-source-")?;

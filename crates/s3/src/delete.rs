@@ -76,7 +76,7 @@ pub(super) async fn objects(ask: &Ask<'_>, document: &str) -> Answer {
 async fn delete(ask: &Ask<'_>, bucket: &Arc<Bucket>, one: &One) -> Result<Deleted, Refused> {
     address::check_key(&one.key)?;
     let action = if one.version.is_some() { "DeleteObjectVersion" } else { "DeleteObject" };
-    authorize::authorize_also(ask, bucket.name(), &one.key, action)?;
+    authorize::authorize_also(ask, bucket.name(), Some(&one.key), action)?;
     let id = one.version.as_deref();
     Ok(ask.buckets().delete_object(bucket, &one.key, id, &one.condition, ask.cause()).await?)
 }

@@ -6,7 +6,7 @@ use super::ask::{Ask, set};
 use super::condition;
 use super::put::{reserve, show_expiry, show_version};
 use super::refused::Refused;
-use super::{Answer, checksum, description, xml};
+use super::{Answer, authorize, checksum, description, xml};
 use futures::stream;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body::Frame;
@@ -64,17 +64,23 @@ pub(super) async fn find(
         Ok(found) if !found.version.marker => Ok(found),
         Ok(found) => {
             let refused = match id {
-                None => Refused::no_key(key),
+                None => missing(ask, bucket, key),
                 Some(_) => {
                     Refused::method().header("last-modified", xml::http_time(found.version.modified_ms))
                 }
             };
             Err(refused.header("x-amz-delete-marker", "true").header("x-amz-version-id", found.version.id))
         }
-        Err(ObjectError::NoKey) => Err(Refused::no_key(key)),
+        Err(ObjectError::NoKey) => Err(missing(ask, bucket, key)),
         Err(ObjectError::NoVersion) => Err(Refused::no_version(key, id.unwrap_or_default())),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Who may not list a bucket is not told what is missing in it.
+fn missing(ask: &Ask<'_>, bucket: &Bucket, key: &str) -> Refused {
+    let listed = authorize::authorize_also(ask, bucket.name(), None, "ListBucket");
+    listed.err().unwrap_or_else(|| Refused::no_key(key))
 }
 
 /// Streams an object. What that takes of memory is counted until the client has all of it.

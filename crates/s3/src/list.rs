@@ -92,8 +92,9 @@ pub(super) async fn second(ask: &Ask<'_>) -> Answer {
     let start = ask.parameter("start-after").unwrap_or_default().to_owned();
     page.listing.after = match ask.parameter("continuation-token") {
         Some(token) => {
+            let decoded = BASE64_URL_SAFE_NO_PAD.decode(token).ok();
             let decoded =
-                BASE64_URL_SAFE_NO_PAD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+                decoded.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|key| !key.is_empty());
             let message = "The continuation token provided is incorrect";
             decoded.ok_or_else(|| Refused::argument("continuation-token", token, message))?
         }
