@@ -17,9 +17,11 @@ use object::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::HashMap,
     sync::{Arc, Weak},
     time::Duration,
 };
+use store::Revision;
 
 const GROUP: &str = "apiextensions.k8s.io";
 const PLURAL: &str = "customresourcedefinitions";
@@ -34,11 +36,12 @@ pub(crate) async fn run(api: Weak<Api>) {
     else {
         return;
     };
+    let mut settled = Settled::default();
     loop {
         definitions.borrow_and_update();
         anything.borrow_and_update();
         let Some(strong) = api.upgrade() else { return };
-        let turn = turn(&strong).await;
+        let turn = turn(&strong, &mut settled).await;
         drop(strong);
         let changed = match turn {
             Ok(false) => definitions.changed().await,
@@ -56,16 +59,21 @@ pub(crate) async fn run(api: Weak<Api>) {
     }
 }
 
-/// Looks at all definitions; whether one waits for its objects to go.
-async fn turn(api: &Api) -> Result<bool, Status> {
-    let mut waiting = false;
+/// Definitions that have what they want, in the revision in which they were seen to. To read a definition takes its time, and there
+/// may be a thousand when one of them changes.
+type Settled = HashMap<Arc<str>, Revision>;
+
+/// Looks at all definitions that changed; whether one waits for its objects to go.
+async fn turn(api: &Api, settled: &mut Settled) -> Result<bool, Status> {
+    let (mut waiting, mut still) = (false, Settled::new());
     for item in api.cache.resource(GROUP, PLURAL).all("") {
         if item.deleting {
             waiting |= !finish(api, &item).await?;
-        } else {
-            settle(api, &item).await?;
+        } else if settled.get(&item.key) == Some(&item.revision) || settle(api, &item).await? {
+            still.insert(item.key.clone(), item.revision);
         }
     }
+    *settled = still;
     Ok(waiting)
 }
 
@@ -94,15 +102,16 @@ async fn change(
     }
 }
 
-/// Gives a definition its names.
-async fn settle(api: &Api, item: &Item) -> Result<(), Status> {
+/// Gives a definition its names; whether it has them already.
+async fn settle(api: &Api, item: &Item) -> Result<bool, Status> {
     let others = || -> Vec<Value> {
         api.cache.resource(GROUP, PLURAL).all("").iter().map(|item| item.value()).collect()
     };
     if naming::is_settled(&item.value()) {
-        return Ok(());
+        return Ok(true);
     }
-    change(api, item.name(), |current, call| naming::plan_status(current, &others(), call.now)).await
+    change(api, item.name(), |current, call| naming::plan_status(current, &others(), call.now)).await?;
+    Ok(false)
 }
 
 /// Deletes the objects of a definition that is deleted, and then lets it go; whether it is.
