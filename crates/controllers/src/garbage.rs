@@ -17,7 +17,7 @@ use reconcile::{CancellationToken, Error, Loop, Outcome, Queue, Reconciler};
 use serde_json::{Value, json};
 
 use self::customs::Customs;
-use self::graph::{Decision, FOREGROUND, Graph, ORPHAN, Owner};
+use self::graph::{Answer, Decision, FOREGROUND, Graph, ORPHAN, Owner};
 use crate::discovery::{Resource, by_kind, discover};
 
 const WORKERS: usize = 8;
@@ -120,6 +120,7 @@ impl Collector {
             Decision::Nothing => Ok(()),
             // The graph changed between the two looks: its change brings the object back.
             Decision::Ask(_) => Ok(()),
+            Decision::Again => Err(Error::new("an owner is there that no watch has shown yet")),
             Decision::Wait(dependents) => {
                 dependents.into_iter().for_each(|uid| self.queue.add(Key::cluster(uid)));
                 Ok(())
@@ -166,7 +167,7 @@ impl Collector {
     }
 
     /// Asks the API whether owners exist that no watch has shown.
-    async fn ask(&self, uid: &str, owners: &[Owner]) -> Result<HashMap<String, bool>, Error> {
+    async fn ask(&self, uid: &str, owners: &[Owner]) -> Result<HashMap<String, Answer>, Error> {
         let Some(namespace) = self.graph().node(uid).map(|node| node.key.namespace.clone()) else {
             return Ok(HashMap::new());
         };
@@ -175,17 +176,18 @@ impl Collector {
             let resource = self.resource_of(owner).await?;
             // An object of the cluster cannot be owned by one of a namespace: nobody can say which one.
             if resource.namespaced && namespace.is_empty() {
-                asked.insert(owner.uid.clone(), true);
+                asked.insert(owner.uid.clone(), Answer::Unclear);
                 continue;
             }
             let owner_namespace = if resource.namespaced { namespace.as_str() } else { "" };
             let objects = Objects::new(self.client.clone(), resource.api);
-            let exists = match objects.get(&Key::new(owner_namespace, owner.name.as_str())).await {
-                Ok(live) => live["metadata"]["uid"] == owner.uid.as_str(),
-                Err(error) if client::is_not_found(&error) => false,
+            let answer = match objects.get(&Key::new(owner_namespace, owner.name.as_str())).await {
+                Ok(live) if live["metadata"]["uid"] == owner.uid.as_str() => Answer::There,
+                Ok(_) => Answer::Gone,
+                Err(error) if client::is_not_found(&error) => Answer::Gone,
                 Err(error) => return Err(error.into()),
             };
-            asked.insert(owner.uid.clone(), exists);
+            asked.insert(owner.uid.clone(), answer);
         }
         Ok(asked)
     }

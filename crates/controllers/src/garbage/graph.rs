@@ -79,12 +79,25 @@ impl Node {
     }
 }
 
+/// What the API says of an owner that is not known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Gone,
+    /// It is there, and some watch will show it, or has not told of its end yet.
+    There,
+    /// Nobody can say which object is meant: the dependent stays.
+    Unclear,
+}
+
 /// What is to be done with an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Nothing,
     /// These owners are not known here: are they there at all?
     Ask(Vec<Owner>),
+    /// An owner is there that is not known here. When it goes before any watch shows it, as one of a kind that is new may,
+    /// nothing brings its dependents back: they are looked at until it is known or gone.
+    Again,
     /// All owners are gone.
     Delete {
         propagation: Propagation,
@@ -157,8 +170,9 @@ impl Graph {
     }
 
     fn remove(&mut self, uid: &str) -> Vec<String> {
-        let Some(node) = self.nodes.remove(uid) else { return Vec::new() };
+        // An object may come and go before anybody takes it in, and have dependents nonetheless.
         let mut look: Vec<String> = self.dependents.get(uid).into_iter().flatten().cloned().collect();
+        let Some(node) = self.nodes.remove(uid) else { return look };
         for owner in &node.owners {
             self.unlink(&owner.uid, uid);
             look.extend(self.waiting(&owner.uid));
@@ -186,7 +200,7 @@ impl Graph {
     }
 
     /// What to do with an object. `asked` says of owners that are not known here whether they exist.
-    pub(super) fn decide(&self, uid: &str, asked: &HashMap<String, bool>) -> Decision {
+    pub(super) fn decide(&self, uid: &str, asked: &HashMap<String, Answer>) -> Decision {
         let Some(node) = self.nodes.get(uid) else { return Decision::Nothing };
         if node.orphans() {
             return Decision::Orphan(self.dependents_of(uid).map(|(uid, _)| uid.clone()).collect());
@@ -206,8 +220,9 @@ impl Graph {
         self.decide_by_owners(uid, node, asked)
     }
 
-    fn decide_by_owners(&self, uid: &str, node: &Node, asked: &HashMap<String, bool>) -> Decision {
-        let (mut solid, mut waiting, mut gone, mut unknown) = (false, false, HashSet::new(), Vec::new());
+    fn decide_by_owners(&self, uid: &str, node: &Node, asked: &HashMap<String, Answer>) -> Decision {
+        let (mut solid, mut unseen, mut waiting) = (false, false, false);
+        let (mut gone, mut unknown) = (HashSet::new(), Vec::new());
         for owner in &node.owners {
             match self.nodes.get(&owner.uid) {
                 // An owner in another namespace is no owner.
@@ -222,8 +237,9 @@ impl Graph {
                 }
                 Some(_) => solid = true,
                 None => match asked.get(&owner.uid) {
-                    Some(true) => solid = true,
-                    Some(false) => drop(gone.insert(owner.uid.clone())),
+                    Some(Answer::There) => unseen = true,
+                    Some(Answer::Unclear) => solid = true,
+                    Some(Answer::Gone) => drop(gone.insert(owner.uid.clone())),
                     None => unknown.push(owner.clone()),
                 },
             }
@@ -231,8 +247,13 @@ impl Graph {
         if !unknown.is_empty() {
             return Decision::Ask(unknown);
         }
-        if solid {
-            return if gone.is_empty() { Decision::Nothing } else { Decision::Drop(gone) };
+        if solid || unseen {
+            return match gone.is_empty() {
+                // The write brings the object back.
+                false => Decision::Drop(gone),
+                true if unseen => Decision::Again,
+                true => Decision::Nothing,
+            };
         }
         let has_dependents = self.dependents_of(uid).next().is_some();
         let propagation = match node.finalizers {

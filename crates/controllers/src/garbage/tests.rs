@@ -6,7 +6,7 @@ use std::sync::Arc;
 use client::{Change, Key, Propagation};
 use serde_json::{Value, json};
 
-use super::graph::{Decision, Graph};
+use super::graph::{Answer, Decision, Graph};
 
 fn object(uid: &str, owners: &[&str]) -> Value {
     let owners: Vec<Value> = owners
@@ -40,6 +40,10 @@ fn decide(graph: &Graph, uid: &str) -> Decision {
     graph.decide(uid, &HashMap::new())
 }
 
+fn told(graph: &Graph, uid: &str, owner: &str, answer: Answer) -> Decision {
+    graph.decide(uid, &HashMap::from([(owner.to_owned(), answer)]))
+}
+
 const BACKGROUND: Decision = Decision::Delete { propagation: Propagation::Background, unblock: false };
 
 #[test]
@@ -53,10 +57,7 @@ fn when_the_owner_goes_its_dependents_are_looked_at() {
         matches!(decide(&graph, "child"), Decision::Ask(_)),
         "a watch may lag: the API has the last word"
     );
-    let asked = HashMap::from([("root".to_owned(), false)]);
-    assert_eq!(graph.decide("child", &asked), BACKGROUND);
-    let asked = HashMap::from([("root".to_owned(), true)]);
-    assert_eq!(graph.decide("child", &asked), Decision::Nothing);
+    assert_eq!(told(&graph, "child", "root", Answer::Gone), BACKGROUND);
 }
 
 #[test]
@@ -64,8 +65,21 @@ fn of_two_owners_the_one_that_is_gone_is_dropped() {
     let mut graph = Graph::default();
     add(&mut graph, object("kept", &[]));
     add(&mut graph, object("child", &["kept", "gone"]));
-    let asked = HashMap::from([("gone".to_owned(), false)]);
-    assert_eq!(graph.decide("child", &asked), Decision::Drop(HashSet::from(["gone".to_owned()])));
+    let drop = Decision::Drop(HashSet::from(["gone".to_owned()]));
+    assert_eq!(told(&graph, "child", "gone", Answer::Gone), drop);
+}
+
+#[test]
+fn an_owner_that_nobody_has_seen_is_asked_for_until_it_is_known_or_gone() {
+    let mut graph = Graph::default();
+    add(&mut graph, object("child", &["root"]));
+    assert!(matches!(decide(&graph, "child"), Decision::Ask(_)));
+    assert_eq!(told(&graph, "child", "root", Answer::There), Decision::Again);
+    assert_eq!(told(&graph, "child", "root", Answer::Unclear), Decision::Nothing);
+    let seen_at_its_end = see(&mut graph, Some(object("root", &[])), None);
+    assert_eq!(seen_at_its_end, ["child"], "it came and went between two looks");
+    add(&mut graph, object("root", &[]));
+    assert_eq!(decide(&graph, "child"), Decision::Nothing);
 }
 
 #[test]
