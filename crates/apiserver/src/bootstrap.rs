@@ -29,7 +29,7 @@ pub(crate) async fn run(api: &Api) -> Result<(), StartError> {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         ensure(api, namespace).await?;
     }
-    for (name, value, description) in object::kind::SYSTEM_PRIORITIES {
+    for (name, value, description) in kinds::SYSTEM_PRIORITIES {
         let class = json!({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass",
             "metadata": {"name": name}, "value": value, "description": description});
         ensure(api, class).await?;
@@ -61,7 +61,7 @@ pub(crate) fn call() -> Call {
 
 fn target(api: &Api, object: &Value) -> Target {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let kind = object::kind::by_name(&text(&object["apiVersion"]), &text(&object["kind"]));
+    let kind = kinds::by_name(&text(&object["apiVersion"]), &text(&object["kind"]));
     let kind = kind.expect("bootstrap objects are of kinds in the table");
     let metadata = &object["metadata"];
     Target {

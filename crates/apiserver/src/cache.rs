@@ -54,7 +54,7 @@ pub(crate) struct Cache {
 impl Cache {
     /// Reads the whole store, and follows it from there until the last handle is dropped.
     pub(crate) async fn start(store: &Arc<dyn Store>) -> Result<Arc<Cache>, store::Error> {
-        let shelves: Vec<_> = object::kinds().iter().map(|kind| Arc::new(Shelf::new(kind))).collect();
+        let shelves: Vec<_> = kinds::kinds().iter().map(|kind| Arc::new(Shelf::new(kind))).collect();
         let name = |shelf: &Arc<Shelf>| resource_part(&shelf.prefix).to_owned();
         let by_key = shelves.iter().enumerate().map(|(index, shelf)| (name(shelf), index)).collect();
         let cache = Arc::new(Cache {

@@ -78,7 +78,7 @@ async fn turn(api: &Api, settled: &mut Settled) -> Result<bool, Status> {
 }
 
 fn target(api: &Api, name: &str) -> Option<Target> {
-    let kind = object::kind(GROUP, "v1", PLURAL)?;
+    let kind = kinds::kind(GROUP, "v1", PLURAL)?;
     let shelf = api.cache.resource(GROUP, PLURAL).clone();
     Some(Target { kind, shelf, namespace: String::new(), name: name.to_owned() })
 }

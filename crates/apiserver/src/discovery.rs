@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 /// Every kind, then the other versions in which some are served, and then what was made at run time.
 fn forms(api: &Api) -> Vec<&'static Kind> {
-    let own = object::kinds().iter().copied().chain(object::editions().iter().map(|edition| &edition.form));
+    let own = kinds::kinds().iter().copied().chain(kinds::editions().iter().map(|edition| &edition.form));
     let mut customs: Vec<&'static Kind> = api.cache.customs().forms().collect();
     // Versions of one group come in one order, whichever of its kinds has them.
     customs

@@ -32,10 +32,10 @@ pub(crate) async fn dispatch(api: &Api, call: &Call, parts: Parts, body: Body) -
         return usage::answer(api, call).await;
     }
     let Attributes { group, version, resource, .. } = &call.attributes;
-    if let Some(edition) = object::edition(group, version, resource) {
+    if let Some(edition) = kinds::edition(group, version, resource) {
         return edition::answer(api, call, edition, parts, body).await;
     }
-    if object::kind(group, version, resource).is_none()
+    if kinds::kind(group, version, resource).is_none()
         && let Some(Found::Edition(edition)) = api.cache.customs().find(group, version, resource)
     {
         return warned(&edition.form, edition::answer(api, call, edition, parts, body).await);
@@ -104,7 +104,7 @@ fn check_scope(target: &Target) -> Result<(), Status> {
 /// The resource that a request is for.
 pub(crate) fn target(api: &Api, attributes: &Attributes) -> Result<Target, Status> {
     let Attributes { group, version, resource, .. } = attributes;
-    let (kind, shelf) = match object::kind(group, version, resource) {
+    let (kind, shelf) = match kinds::kind(group, version, resource) {
         Some(kind) => (kind, api.cache.shelf(kind).ok_or_else(Status::no_such_resource)?),
         None => match api.cache.customs().find(group, version, resource) {
             Some(Found::Kind(kind, shelf)) => (kind, shelf),

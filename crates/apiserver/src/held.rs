@@ -91,7 +91,7 @@ mod tests {
     fn item(number: usize, bytes: usize) -> Arc<Item> {
         let text =
             format!(r#"{{"metadata":{{"name":"m{number}"}},"data":{{"text":"{}"}}}}"#, "x".repeat(bytes));
-        let kind = object::kind("", "v1", "configmaps").expect("a kind");
+        let kind = kinds::kind("", "v1", "configmaps").expect("a kind");
         let key = format!("/registry/core/configmaps/default/m{number}").into();
         Arc::new(Item::read(kind, 26, key, text.into(), 1).expect("an object"))
     }

@@ -6,7 +6,7 @@
 //!                                          └── reads ── cache ◀───────────────────┘
 //! ```
 //! Writes go to the store and are answered when the cache has seen them; reads are served from the cache alone.
-//! What an object *is* (kinds, defaults, validation, patches) belongs to `object`; this room owns what HTTP says.
+//! What an object *is* (defaults, validation, patches) belongs to `object` and `kinds`; this room owns what HTTP says.
 
 mod admission;
 mod answer;

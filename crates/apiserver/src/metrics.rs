@@ -43,7 +43,7 @@ pub(crate) struct Observed {
 
 impl Observed {
     pub(crate) fn new(attributes: &Attributes) -> Self {
-        let kind = object::kind(&attributes.group, &attributes.version, &attributes.resource);
+        let kind = kinds::kind(&attributes.group, &attributes.version, &attributes.resource);
         let below = kind.and_then(|kind| kind.subresource(&attributes.subresource));
         Self {
             verb: attributes.verb,

@@ -8,10 +8,8 @@ use crate::{
     discovery,
 };
 use http::{HeaderValue, StatusCode, header};
-use object::{
-    Kind, Status,
-    schema::{self, Customs},
-};
+use kinds::openapi::{self, Customs};
+use object::{Kind, Status};
 use serde_json::{Map, Value, json};
 use std::{
     collections::HashMap,
@@ -62,13 +60,9 @@ fn version_2(api: &Api, call: &Call) -> http::Response<answer::Body> {
     let made = Made::of(api, None);
     let accept = call.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accept.contains("proto-openapi.spec.v2@v1.0+protobuf") {
-        return answer::typed(
-            StatusCode::OK,
-            PROTOBUF,
-            answer::full(schema::openapi_v2_protobuf(made.customs())),
-        );
+        return answer::typed(StatusCode::OK, PROTOBUF, answer::full(openapi::v2_protobuf(made.customs())));
     }
-    answer::json_bytes(StatusCode::OK, schema::openapi_v2(made.customs()))
+    answer::json_bytes(StatusCode::OK, openapi::v2(made.customs()))
 }
 
 fn hash(document: &[u8]) -> String {
@@ -99,7 +93,7 @@ fn index(api: &Api) -> String {
 
 fn hash_of(api: &Api, group: &str, version: &str) -> Option<String> {
     let made = Made::of(api, Some(group));
-    schema::openapi_v3(group, version, made.customs()).map(|document| hash(&document))
+    openapi::v3(group, version, made.customs()).map(|document| hash(&document))
 }
 
 /// The hash of a document that never changes while the server runs.
@@ -107,13 +101,13 @@ fn own_hash(group: &'static str, version: &'static str) -> Option<String> {
     type Hashes = HashMap<(&'static str, &'static str), Option<String>>;
     static HASHES: OnceLock<Mutex<Hashes>> = OnceLock::new();
     let mut hashes = HASHES.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
-    let make = || schema::openapi_v3(group, version, Customs::default()).map(|document| hash(&document));
+    let make = || openapi::v3(group, version, Customs::default()).map(|document| hash(&document));
     hashes.entry((group, version)).or_insert_with(make).clone()
 }
 
 fn document(api: &Api, call: &Call, group: &str, version: &str) -> Reply {
     let made = Made::of(api, Some(group));
-    let document = schema::openapi_v3(group, version, made.customs());
+    let document = openapi::v3(group, version, made.customs());
     let document = document.ok_or_else(Status::no_such_resource)?;
     let hash = hash(&document);
     let tag = HeaderValue::from_str(&format!("\"{hash}\"")).map_err(Status::internal)?;

@@ -33,7 +33,7 @@ pub(crate) async fn answer(api: &Api, call: &Call) -> Reply {
     if !matches!(asked.verb, "get" | "list") {
         return Err(Status::method_not_allowed(GROUP, plural, asked.verb));
     }
-    let real = object::kind("", "v1", plural).ok_or_else(Status::no_such_resource)?;
+    let real = kinds::kind("", "v1", plural).ok_or_else(Status::no_such_resource)?;
     let selector = call.selector(real)?;
     let items = api.cache.resource("", plural).all(&asked.namespace);
     let wanted = items.iter().filter(|item| selector.matches(item)).map(|item| item.value());

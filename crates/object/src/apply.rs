@@ -272,6 +272,3 @@ fn conflict_message(conflicts: &[(String, String)]) -> String {
     }
     format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.join("\n"))
 }
-
-#[cfg(test)]
-mod tests;

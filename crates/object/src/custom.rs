@@ -11,7 +11,7 @@ pub mod openapi;
 mod registry;
 
 pub use build::Resource;
-pub(crate) use build::is_built_in;
+pub use json_path::JsonPath;
 pub use registry::Registry;
 
 use crate::kind::Errors;
@@ -24,7 +24,6 @@ use crate::schema::node::{Below, Node};
 use crate::schema::prune::prune;
 use crate::schema::rules::Patterns;
 pub(crate) use columns::{Printed, cells};
-pub(crate) use json_path::JsonPath;
 use serde_json::Value;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -123,6 +122,3 @@ fn frame() -> Definition {
     fields.retain(|field| matches!(field.name, "apiVersion" | "kind" | "metadata"));
     Definition { name: "CustomResource", atomic: false, kinds: Vec::new(), fields, rest: None }
 }
-
-#[cfg(test)]
-mod tests;

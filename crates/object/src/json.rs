@@ -3,22 +3,22 @@
 use serde_json::{Map, Value};
 
 /// The text, or "".
-pub(crate) fn text(value: &Value) -> &str {
+pub fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
 /// The list's items, or none.
-pub(crate) fn items(value: &Value) -> &[Value] {
+pub fn items(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
 /// The map's entries, or none.
-pub(crate) fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
+pub fn entries(value: &Value) -> impl Iterator<Item = (&str, &Value)> {
     value.as_object().into_iter().flatten().map(|(k, v)| (k.as_str(), v))
 }
 
 /// What Go's `omitempty` leaves out: null, "", [] and {}.
-pub(crate) fn is_empty(value: &Value) -> bool {
+pub fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,
         Value::String(s) => s.is_empty(),
@@ -29,7 +29,7 @@ pub(crate) fn is_empty(value: &Value) -> bool {
 }
 
 /// Sets a field that is missing.
-pub(crate) fn fill(object: &mut Value, key: &str, value: impl Into<Value>) {
+pub fn fill(object: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(map) = object.as_object_mut()
         && map.get(key).is_none_or(Value::is_null)
     {
@@ -38,7 +38,7 @@ pub(crate) fn fill(object: &mut Value, key: &str, value: impl Into<Value>) {
 }
 
 /// Sets a text or number that is missing, "" or 0.
-pub(crate) fn fill_zero(object: &mut Value, key: &str, value: impl Into<Value>) {
+pub fn fill_zero(object: &mut Value, key: &str, value: impl Into<Value>) {
     let empty = match object.get(key) {
         None | Some(Value::Null) => true,
         Some(Value::String(s)) => s.is_empty(),
@@ -51,7 +51,7 @@ pub(crate) fn fill_zero(object: &mut Value, key: &str, value: impl Into<Value>) 
 }
 
 /// The object in a field, made when it is missing.
-pub(crate) fn child<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Value> {
+pub fn child<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Value> {
     let value = object.as_object_mut()?.entry(key.to_owned()).or_insert_with(|| Value::Object(Map::new()));
     if value.is_null() {
         *value = Value::Object(Map::new());
@@ -60,14 +60,14 @@ pub(crate) fn child<'a>(object: &'a mut Value, key: &str) -> Option<&'a mut Valu
 }
 
 /// Calls `f` for each item of the list in a field.
-pub(crate) fn each(object: &mut Value, key: &str, f: impl FnMut(&mut Value)) {
+pub fn each(object: &mut Value, key: &str, f: impl FnMut(&mut Value)) {
     if let Some(items) = object.get_mut(key).and_then(Value::as_array_mut) {
         items.iter_mut().for_each(f);
     }
 }
 
 /// Sets a field, or removes it for `None`.
-pub(crate) fn put(object: &mut Value, key: &str, value: Option<Value>) {
+pub fn put(object: &mut Value, key: &str, value: Option<Value>) {
     if let Some(map) = object.as_object_mut() {
         match value {
             Some(value) => _ = map.insert(key.to_owned(), value),

@@ -1,64 +1,22 @@
-//! The table of kinds: one static [`Kind`] per kind, each in a file of its own under `kind/`.
+//! What a kind is: one static [`Kind`] for each, made by the room `kinds` or, at run time, by a definition (`custom`).
 //!
-//! The server holds no code path that names a kind; what differs between kinds is here, as data and function
-//! pointers. Called by `apiserver` for every request.
+//! The server holds no code path that names a kind; what differs between kinds is data and function pointers. Called by
+//! `apiserver` for every request.
 
 mod admit;
-mod claim_spec;
-mod cluster_role;
-mod cluster_role_binding;
-mod config_map;
-mod controller_revision;
-mod cron_job;
-mod custom_resource_definition;
-mod daemon_set;
-mod deployment;
 mod edition;
-mod endpoint_slice;
-mod endpoints;
 mod errors;
-mod event;
-mod event_source_mapping;
-mod function;
-mod function_alias;
-mod function_version;
-mod horizontal_pod_autoscaler;
-mod iam_policy;
-mod iam_role;
-mod ingress;
-mod ingress_class;
-mod job;
-mod layer_version;
-mod lease;
-mod meta;
-mod namespace;
-mod node;
-mod persistent_volume;
-mod persistent_volume_claim;
-mod pod;
-mod pod_disruption_budget;
-mod pod_spec;
-mod priority_class;
-mod rbac;
-mod replica_set;
-mod role;
-mod role_binding;
-mod secret;
-mod service;
-mod service_account;
-mod stateful_set;
-mod storage_class;
+pub mod meta;
 
 pub use admit::{Context, Decoded};
-pub use edition::{Edition, edition, editions};
-pub use priority_class::SYSTEM as SYSTEM_PRIORITIES;
+pub use edition::Edition;
 
 use crate::custom::{Custom, Slot};
 use crate::name::Rule;
 use crate::selector::{self, FieldValue};
 use crate::table::Columns;
 use crate::time::Timestamp;
-pub(crate) use errors::Errors;
+pub use errors::Errors;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -87,7 +45,7 @@ type Deleting = fn(&mut Value, Timestamp);
 
 /// What `.metadata.generation` counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Generation {
+pub enum Generation {
     /// The kind has none.
     None,
     /// Changes of everything but metadata and status.
@@ -129,25 +87,31 @@ pub struct Kind {
     /// Field labels that field selectors may use, beyond metadata.name and metadata.namespace.
     pub fields: &'static [(&'static str, FieldValue)],
     /// Paths to more such fields; a path without its first dot is the label.
-    pub(crate) paths: &'static [&'static str],
+    pub paths: &'static [&'static str],
     /// Columns of `kubectl get`.
     pub columns: Columns,
-    pub(crate) name_rule: Rule,
-    pub(crate) generation: Generation,
+    /// What its names must be.
+    pub name_rule: Rule,
+    /// What its generation counts.
+    pub generation: Generation,
     /// A new object's status is dropped.
-    pub(crate) status: bool,
+    pub status: bool,
     /// Writes to the main resource do not touch the status.
-    pub(crate) keeps_status: bool,
-    pub(crate) prepare: Prepare,
-    pub(crate) default: Default,
-    pub(crate) validate: Validate,
+    pub keeps_status: bool,
+    /// What a new object starts with, and what an update may not take away.
+    pub prepare: Prepare,
+    /// What is filled in where the user left it out.
+    pub default: Default,
+    /// Its rules.
+    pub validate: Validate,
     /// The rules of its status, when that is written.
-    pub(crate) validate_status: Validate,
+    pub validate_status: Validate,
     /// A deletion that does not say what becomes of dependents leaves them, without this owner.
     pub orphans: bool,
-    pub(crate) deleting: Deleting,
+    /// What is noted in an object that is deleted and stays for a while.
+    pub deleting: Deleting,
     /// What a CustomResourceDefinition says of it, as it is now.
-    pub(crate) custom: Option<&'static Slot>,
+    pub custom: Option<&'static Slot>,
 }
 
 impl std::fmt::Debug for Kind {
@@ -199,12 +163,13 @@ impl Kind {
     }
 }
 
-pub(crate) const ALL_VERBS: &[&str] =
+/// The verbs of most kinds.
+pub const ALL_VERBS: &[&str] =
     &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// What most kinds are, for a kind to say only what it is beside that: objects of the core group in a namespace, that have
 /// no status and whose names are subdomains. Names, schema and columns are each kind's own.
-pub(crate) const PLAIN: Kind = Kind {
+pub const PLAIN: Kind = Kind {
     group: "",
     version: "v1",
     api_version: "v1",
@@ -234,76 +199,14 @@ pub(crate) const PLAIN: Kind = Kind {
     custom: None,
 };
 
-/// What dory's own kinds are.
-const OWN: Kind =
-    Kind { group: "dory.dev", api_version: "dory.dev/v1", generation: Generation::Spec, ..PLAIN };
-
-pub(crate) const STATUS: Subresource =
+/// The subresource that the status is written through.
+pub const STATUS: Subresource =
     Subresource { name: "status", group_version: ("", ""), kind: "", verbs: &["get", "patch", "update"] };
 
-pub(crate) const SCALE: Subresource = Subresource {
+/// The subresource that the number of replicas is read and written through.
+pub const SCALE: Subresource = Subresource {
     name: "scale",
     group_version: ("autoscaling", "v1"),
     kind: "Scale",
     verbs: &["get", "patch", "update"],
 };
-
-static KINDS: &[&Kind] = &[
-    &config_map::KIND,
-    &endpoints::KIND,
-    &event::KIND,
-    &namespace::KIND,
-    &node::KIND,
-    &persistent_volume_claim::KIND,
-    &persistent_volume::KIND,
-    &pod::KIND,
-    &secret::KIND,
-    &service_account::KIND,
-    &service::KIND,
-    &controller_revision::KIND,
-    &daemon_set::KIND,
-    &deployment::KIND,
-    &replica_set::KIND,
-    &stateful_set::KIND,
-    &horizontal_pod_autoscaler::KIND,
-    &cron_job::KIND,
-    &job::KIND,
-    &lease::KIND,
-    &endpoint_slice::KIND,
-    &ingress_class::KIND,
-    &ingress::KIND,
-    &pod_disruption_budget::KIND,
-    &cluster_role_binding::KIND,
-    &cluster_role::KIND,
-    &role_binding::KIND,
-    &role::KIND,
-    &priority_class::KIND,
-    &storage_class::KIND,
-    &custom_resource_definition::KIND,
-    &event_source_mapping::KIND,
-    &function::KIND,
-    &function_alias::KIND,
-    &function_version::KIND,
-    &layer_version::KIND,
-    &iam_policy::KIND,
-    &iam_role::KIND,
-];
-
-/// Every kind that is served, core first.
-pub fn kinds() -> &'static [&'static Kind] {
-    KINDS
-}
-
-/// The kind behind a path's group, version and plural.
-pub fn kind(group: &str, version: &str, plural: &str) -> Option<&'static Kind> {
-    KINDS.iter().copied().find(|k| k.group == group && k.version == version && k.plural == plural)
-}
-
-/// The kind that a body's apiVersion and kind name.
-pub fn by_name(api_version: &str, name: &str) -> Option<&'static Kind> {
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    KINDS.iter().copied().find(|k| k.group == group && k.version == version && k.kind == name)
-}
-
-#[cfg(test)]
-mod tests;

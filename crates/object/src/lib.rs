@@ -1,10 +1,11 @@
-//! What an object is: names, kinds, selectors, patches, status errors; pure, no async.
+//! What an object is: names, what a kind is, selectors, patches, status errors; pure, no async. The kinds themselves are room
+//! `kinds`, and those that definitions make at run time `custom`.
 //!
 //! ```text
 //!   bytes ──yaml──┐                                     ┌── table   rows for `kubectl get`
 //!                 ├─► kind.decode ─► kind.admit_* ─► Value ── apply   managedFields
 //!   bytes ──json──┘        │              │              └── selector
-//!                       schema      kind/<kind>.rs   patch ──┘
+//!                       schema        the Kind       patch ──┘
 //!                 (types, keys)   (defaults, rules)
 //! ```
 //!
@@ -17,11 +18,11 @@ pub mod apply;
 pub mod cron;
 pub mod custom;
 pub mod indexes;
-mod json;
+pub mod json;
 pub mod kind;
 pub mod name;
 pub mod patch;
-mod path;
+pub mod path;
 pub mod placement;
 pub mod quantity;
 pub mod scale;
@@ -33,6 +34,6 @@ pub mod table;
 pub mod time;
 pub mod yaml;
 
-pub use kind::{Context, Decoded, Edition, Kind, Subresource, edition, editions, kind, kinds};
+pub use kind::{Context, Decoded, Edition, Kind, Subresource};
 pub use schema::FieldValidation;
 pub use status::Status;

@@ -95,6 +95,3 @@ pub fn merge(target: &Value, patch: &Value) -> Result<Value, Status> {
 pub fn strategic(kind: &Kind, target: &Value, patch: &Value) -> Result<Value, Status> {
     strategic::apply(&kind.definition(), target, patch)
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// A place in an object.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Path<'a> {
+pub enum Path<'a> {
     /// The object itself.
     Root,
     /// `.name`
@@ -16,20 +16,23 @@ pub(crate) enum Path<'a> {
 }
 
 impl<'a> Path<'a> {
-    pub(crate) fn field(&'a self, name: &'a str) -> Path<'a> {
+    /// A field of it.
+    pub fn field(&'a self, name: &'a str) -> Path<'a> {
         Path::Field(self, name)
     }
 
-    pub(crate) fn index(&'a self, index: usize) -> Path<'a> {
+    /// An item of it.
+    pub fn index(&'a self, index: usize) -> Path<'a> {
         Path::Index(self, index)
     }
 
-    pub(crate) fn key(&'a self, key: &'a str) -> Path<'a> {
+    /// An entry of it.
+    pub fn key(&'a self, key: &'a str) -> Path<'a> {
         Path::Key(self, key)
     }
 
     /// The path without list indexes, as messages of Go's own JSON reader have it.
-    pub(crate) fn without_indexes(&self) -> String {
+    pub fn without_indexes(&self) -> String {
         match self {
             Path::Root => String::new(),
             Path::Field(Path::Root, name) => (*name).to_owned(),

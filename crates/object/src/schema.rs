@@ -4,7 +4,7 @@
 
 pub(crate) mod check;
 mod decode;
-pub(crate) mod definitions;
+pub mod definitions;
 pub(crate) mod fill;
 pub mod form;
 pub(crate) mod node;
@@ -13,7 +13,12 @@ pub(crate) mod prune;
 pub(crate) mod rules;
 pub(crate) mod value_format;
 
-pub use openapi::{Customs, openapi_v2, openapi_v2_protobuf, openapi_v3};
+pub use check::check as check_value;
+pub use fill::fill as fill_value;
+pub use node::Node;
+pub use openapi::{openapi_v2, openapi_v2_protobuf, openapi_v3};
+pub use rules::{Patterns, compile};
+pub use value_format::UNCHECKED;
 
 use crate::custom::Custom;
 use crate::{Kind, Status};
@@ -174,6 +179,3 @@ impl Kind {
         Shape { definition, api_version: self.api_version, kind: self.kind }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -58,59 +58,59 @@ const fn column(name: &'static str, kind: &'static str, format: &'static str, pr
 }
 
 /// The name column, first nearly everywhere.
-pub(crate) const NAME: Column = column("Name", "string", "name", 0);
+pub const NAME: Column = column("Name", "string", "name", 0);
 /// The time since creation.
-pub(crate) const AGE: Column = text("Age");
+pub const AGE: Column = text("Age");
 
 /// A column of text.
-pub(crate) const fn text(name: &'static str) -> Column {
+pub const fn text(name: &'static str) -> Column {
     column(name, "string", "", 0)
 }
 
 /// A column of numbers.
-pub(crate) const fn integer(name: &'static str) -> Column {
+pub const fn integer(name: &'static str) -> Column {
     column(name, "integer", "", 0)
 }
 
 /// A column of truths.
-pub(crate) const fn boolean(name: &'static str) -> Column {
+pub const fn boolean(name: &'static str) -> Column {
     column(name, "boolean", "", 0)
 }
 
 /// A column of `-o wide`.
-pub(crate) const fn wide(name: &'static str) -> Column {
+pub const fn wide(name: &'static str) -> Column {
     column(name, "string", "", 1)
 }
 
 /// The object's name.
-pub(crate) fn name_of(object: &Value) -> Value {
+pub fn name_of(object: &Value) -> Value {
     object["metadata"]["name"].clone()
 }
 
 /// The time since creation.
-pub(crate) fn age_of(object: &Value, now: Timestamp) -> Value {
+pub fn age_of(object: &Value, now: Timestamp) -> Value {
     since(&object["metadata"]["creationTimestamp"], now).into()
 }
 
 /// The time since a timestamp, `<unknown>` when there is none.
-pub(crate) fn since(timestamp: &Value, now: Timestamp) -> String {
+pub fn since(timestamp: &Value, now: Timestamp) -> String {
     let Some(then) = timestamp.as_str().and_then(crate::time::parse) else { return "<unknown>".into() };
     age::human(now.as_second() - then.as_second())
 }
 
 /// A text, or `<none>`.
-pub(crate) fn or_none(text: impl Into<String>) -> Value {
+pub fn or_none(text: impl Into<String>) -> Value {
     let text = text.into();
     if text.is_empty() { "<none>".into() } else { text.into() }
 }
 
 /// A number, 0 when it is missing.
-pub(crate) fn number(value: &Value) -> Value {
+pub fn number(value: &Value) -> Value {
     value.as_i64().unwrap_or(0).into()
 }
 
 /// The names and images of containers, comma separated.
-pub(crate) fn containers(spec: &Value) -> (Value, Value) {
+pub fn containers(spec: &Value) -> (Value, Value) {
     let list = |field: &str| {
         let texts: Vec<&str> = items(&spec["containers"]).iter().map(|c| json::text(&c[field])).collect();
         Value::from(texts.join(","))
@@ -119,7 +119,7 @@ pub(crate) fn containers(spec: &Value) -> (Value, Value) {
 }
 
 /// At most three of a list, and how many more there are.
-pub(crate) fn first_three(list: &[String]) -> Value {
+pub fn first_three(list: &[String]) -> Value {
     match list.len() {
         0 => "<unset>".into(),
         1..=3 => list.join(",").into(),
@@ -143,7 +143,7 @@ fn columns(kind: &Kind) -> Value {
 }
 
 /// One row.
-pub(crate) fn row(kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
+pub fn row(kind: &Kind, object: &Value, include: Include, now: Timestamp) -> Value {
     let cells = match kind.custom() {
         Some(custom) => custom::cells(&custom.columns, object, now),
         None => (kind.columns.row)(object, now),
@@ -178,6 +178,3 @@ pub fn render<'a>(
         "columnDefinitions": definitions, "rows": rows,
     })
 }
-
-#[cfg(test)]
-mod tests;

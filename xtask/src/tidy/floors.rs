@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use super::Breach;
 
 /// Rooms that only the named rooms may see (ARCHITECTURE.md, "Laws").
-const SEEN_ONLY_BY: [(&str, &[&str]); 12] = [
+const SEEN_ONLY_BY: [(&str, &[&str]); 13] = [
     ("apiserver", &["dory", "testing"]),
+    ("kinds", &["apiserver"]),
     ("store", &["apiserver", "managed", "dory", "testing"]),
     ("sandbox", &["node", "instance", "functions", "dory", "testing"]),
     ("instance", &["functions"]),

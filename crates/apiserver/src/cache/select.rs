@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn each_field_is_found_and_one_that_is_not_there_is_empty() {
-        let kind = object::kinds().iter().find(|kind| kind.plural == "events").expect("a kind of the table");
+        let kind = kinds::kinds().iter().find(|kind| kind.plural == "events").expect("a kind of the table");
         let stored =
             br#"{"involvedObject":{"kind":"Pod","name":"w\u00e9b"},"reason":"Started","type":"Normal"}"#;
         let fields = Fields::read(kind, stored).expect("an object");
@@ -91,7 +91,7 @@ mod tests {
                 .map(|label| fields.get(label));
         assert_eq!(values, ["Pod", "w\u{e9}b", "", "Started", "Normal", ""]);
         let plain =
-            object::kinds().iter().find(|kind| kind.plural == "configmaps").expect("a kind of the table");
+            kinds::kinds().iter().find(|kind| kind.plural == "configmaps").expect("a kind of the table");
         assert_eq!(Fields::read(plain, b"{}").expect("an object").get("reason"), "");
     }
 }

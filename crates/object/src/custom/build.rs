@@ -1,10 +1,10 @@
 //! From a CustomResourceDefinition to the kinds that it asks for.
 
 use super::{Custom, Registry, ScalePaths};
+use crate::Edition;
 use crate::json::{items, text};
 use crate::kind::{ALL_VERBS, Generation, Kind, PLAIN, SCALE, STATUS, Subresource};
 use crate::name::version_order;
-use crate::{Edition, kind};
 use serde_json::{Value, json};
 
 /// What one definition makes served.
@@ -154,9 +154,4 @@ pub(super) fn warning(common: &Names<'_>, version: &Value) -> Option<String> {
             str::to_owned,
         ),
     )
-}
-
-/// Whether a resource of that name is this server's own, which no definition may take.
-pub fn is_built_in(group: &str, plural: &str) -> bool {
-    kind::kinds().iter().any(|kind| kind.group == group && kind.plural == plural)
 }

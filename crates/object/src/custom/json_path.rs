@@ -26,11 +26,11 @@ enum Test {
 
 /// A path.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct JsonPath(Vec<Step>);
+pub struct JsonPath(Vec<Step>);
 
 impl JsonPath {
     /// Reads a path, which begins with a dot or a bracket; the error says what is wrong.
-    pub(crate) fn parse(text: &str) -> Result<JsonPath, String> {
+    pub fn parse(text: &str) -> Result<JsonPath, String> {
         let text = text.trim();
         let text = text.strip_prefix('{').and_then(|t| t.strip_suffix('}')).unwrap_or(text);
         let text = text.strip_prefix('$').unwrap_or(text);

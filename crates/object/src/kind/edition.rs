@@ -14,22 +14,9 @@ pub struct Edition {
     /// What is stored.
     pub kind: &'static Kind,
     /// What an object of the kind looks like in this version; may be given one without spec, as bookmarks are.
-    pub(super) show: fn(&mut Value),
+    pub show: fn(&mut Value),
     /// What an object in this version means; what it cannot say stays as `old` has it.
-    pub(super) read: fn(&mut Value, old: Option<&Value>),
-}
-
-static EDITIONS: &[&Edition] = &[&super::horizontal_pod_autoscaler::V1];
-
-/// Every edition.
-pub fn editions() -> &'static [&'static Edition] {
-    EDITIONS
-}
-
-/// The edition behind a path's group, version and plural.
-pub fn edition(group: &str, version: &str, plural: &str) -> Option<&'static Edition> {
-    let is = |form: &Kind| form.group == group && form.version == version && form.plural == plural;
-    EDITIONS.iter().copied().find(|edition| is(&edition.form))
+    pub read: fn(&mut Value, old: Option<&Value>),
 }
 
 impl Edition {

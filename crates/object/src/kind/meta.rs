@@ -135,7 +135,7 @@ pub(super) fn validate(kind: &Kind, object: &Value, errors: &mut Errors) {
 }
 
 /// Label keys and values.
-pub(super) fn labels(labels: &Value, at: &Path<'_>, errors: &mut Errors) {
+pub fn labels(labels: &Value, at: &Path<'_>, errors: &mut Errors) {
     for (key, value) in entries(labels) {
         errors.check(at, key, name::check_qualified);
         errors.check(at, text(value), name::check_label_value);
@@ -143,7 +143,7 @@ pub(super) fn labels(labels: &Value, at: &Path<'_>, errors: &mut Errors) {
 }
 
 /// Annotation keys, and the size of all together.
-pub(super) fn annotations(annotations: &Value, at: &Path<'_>, errors: &mut Errors) {
+pub fn annotations(annotations: &Value, at: &Path<'_>, errors: &mut Errors) {
     let mut bytes = 0;
     for (key, value) in entries(annotations) {
         // Upstream takes upper case in annotation prefixes.
@@ -200,7 +200,7 @@ pub(super) fn validate_update(new: &Value, old: &Value, errors: &mut Errors) {
 }
 
 /// A LabelSelector object.
-pub(super) fn label_selector(selector: &Value, at: &Path<'_>, errors: &mut Errors) {
+pub fn label_selector(selector: &Value, at: &Path<'_>, errors: &mut Errors) {
     labels(&selector["matchLabels"], &at.field("matchLabels"), errors);
     let list = at.field("matchExpressions");
     for (i, expression) in items(&selector["matchExpressions"]).iter().enumerate() {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 /// Checks a value; `old` is what stood there before, on updates.
-pub(crate) fn check(value: &Value, old: Option<&Value>, node: &Node, at: &Path<'_>, errors: &mut Errors) {
+pub fn check(value: &Value, old: Option<&Value>, node: &Node, at: &Path<'_>, errors: &mut Errors) {
     if old == Some(value) || (value.is_null() && node.nullable) {
         return;
     }

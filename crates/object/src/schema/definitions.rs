@@ -11,17 +11,26 @@ const TEXTS: [&str; 2] = [include_str!("kubernetes.schema"), include_str!("dory.
 
 /// What a value may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Type {
+pub enum Type {
+    /// text
     String,
+    /// `true` or `false`
     Bool,
+    /// a whole number of 32 bits
     Int32,
+    /// a whole number of 64 bits
     Int64,
+    /// any number
     Double,
     /// base64 text
     Bytes,
+    /// a whole number, or text
     IntOrString,
+    /// such as `100m` or `1Gi`
     Quantity,
+    /// RFC 3339, in whole seconds
     Time,
+    /// RFC 3339, in microseconds
     MicroTime,
     /// anything, kept as it is
     Any,
@@ -29,13 +38,15 @@ pub(crate) enum Type {
     Object(u16),
     /// index into the table, or a truth in its place
     ObjectOrBool(u16),
+    /// a list of these
     List(Box<Type>),
+    /// a map of these by name
     Map(Box<Type>),
 }
 
 /// How a list is merged by server-side apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Topology {
+pub enum Topology {
     /// Replaced as a whole; also what an unmarked list is.
     Atomic,
     /// Each value is its own key.
@@ -44,67 +55,80 @@ pub(crate) enum Topology {
     Map(&'static str),
 }
 
+/// A field of a definition.
 #[derive(Debug, Clone)]
-pub(crate) struct Field {
-    pub(crate) name: &'static str,
-    pub(crate) ty: Type,
-    pub(crate) required: bool,
+pub struct Field {
+    /// As the document has it.
+    pub name: &'static str,
+    /// What it may be.
+    pub ty: Type,
+    /// Whether it must be there.
+    pub required: bool,
     /// `None` when the table does not say.
-    pub(crate) list: Option<Topology>,
+    pub list: Option<Topology>,
     /// A map that is replaced as a whole.
-    pub(crate) atomic_map: bool,
-    pub(crate) patch_strategy: &'static str,
-    pub(crate) merge_key: &'static str,
+    pub atomic_map: bool,
+    /// Of strategic merge patches; empty when the table does not say.
+    pub patch_strategy: &'static str,
+    /// The field that tells items apart in strategic merge patches.
+    pub merge_key: &'static str,
     /// JSON text.
-    pub(crate) default: Option<&'static str>,
+    pub default: Option<&'static str>,
 }
 
+/// What an object, or a part of one, may hold.
 #[derive(Debug)]
-pub(crate) struct Definition {
-    pub(crate) name: &'static str,
-    pub(crate) atomic: bool,
+pub struct Definition {
+    /// As the document has it.
+    pub name: &'static str,
+    /// Replaced as a whole.
+    pub atomic: bool,
     /// `group/version/kind`
-    pub(crate) kinds: Vec<&'static str>,
+    pub kinds: Vec<&'static str>,
     /// Sorted by name.
-    pub(crate) fields: Vec<Field>,
+    pub fields: Vec<Field>,
     /// What the other fields may be, where that is said at run time.
     pub(crate) rest: Option<Box<Node>>,
 }
 
 impl Definition {
-    pub(crate) fn field(&self, name: &str) -> Option<&Field> {
+    /// The field of that name.
+    pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.binary_search_by(|f| f.name.cmp(name)).ok().map(|i| &self.fields[i])
     }
 
     /// The Go type name: the last part of the definition's.
-    pub(crate) fn short(&self) -> &'static str {
+    pub fn short(&self) -> &'static str {
         self.name.rsplit('.').next().unwrap_or(self.name)
     }
 }
 
-pub(crate) struct Table {
+/// All definitions.
+pub struct Table {
     definitions: Vec<Definition>,
     index: HashMap<&'static str, u16>,
 }
 
 impl Table {
-    pub(crate) fn get(&'static self, name: &str) -> Option<&'static Definition> {
+    /// The definition of that name.
+    pub fn get(&'static self, name: &str) -> Option<&'static Definition> {
         self.index.get(name).map(|i| &self.definitions[usize::from(*i)])
     }
 
-    pub(crate) fn at(&'static self, index: u16) -> &'static Definition {
+    /// The definition that a type points to.
+    pub fn at(&'static self, index: u16) -> &'static Definition {
         &self.definitions[usize::from(index)]
     }
 }
 
 /// The table; the first call parses it (well under a millisecond).
-pub(crate) fn table() -> &'static Table {
+pub fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(parse)
 }
 
 /// The definition of a name that is known to be in the table.
-pub(crate) fn definition(name: &'static str) -> &'static Definition {
+pub fn definition(name: &'static str) -> &'static Definition {
     table().get(name).expect("the kinds name definitions of the table; a test walks them all")
 }
 
@@ -212,14 +236,6 @@ fn parse_type(text: &str, index: &HashMap<&'static str, u16>) -> Type {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_kind_has_a_definition_that_names_it() {
-        for kind in crate::kinds() {
-            let gvk = format!("{}/{}/{}", kind.group, kind.version, kind.kind);
-            assert!(definition(kind.schema).kinds.contains(&gvk.as_str()), "{gvk}");
-        }
-    }
 
     #[test]
     fn merge_facts_are_read() {

@@ -4,7 +4,7 @@ use super::node::{Below, Node};
 use serde_json::Value;
 
 /// Fills in what is left out, and takes out nulls where the schema has none: a null stands for what is left out.
-pub(crate) fn fill(value: &mut Value, node: &Node) {
+pub fn fill(value: &mut Value, node: &Node) {
     match value {
         Value::Object(map) => {
             for (name, below) in &node.properties {

@@ -53,7 +53,7 @@ pub(crate) enum Listing {
 
 /// One value.
 #[derive(Debug)]
-pub(crate) struct Node {
+pub struct Node {
     pub(crate) ty: Option<Json>,
     pub(crate) nullable: bool,
     /// Fields that the schema does not name are kept.
@@ -107,7 +107,7 @@ pub(crate) static ANYTHING: Node = Node {
 
 impl Node {
     /// Reads a schema that was validated; what is malformed nevertheless counts as not said.
-    pub(crate) fn read(schema: &Value, patterns: &mut Patterns) -> Node {
+    pub fn read(schema: &Value, patterns: &mut Patterns) -> Node {
         let flag = |key: &str| schema[key] == true;
         let mut properties: Vec<(Box<str>, Node)> = entries(&schema["properties"])
             .map(|(name, below)| (name.into(), Node::read(below, patterns)))

@@ -1,4 +1,4 @@
-//! The OpenAPI documents, made of the schema table and the table of kinds when somebody asks.
+//! The OpenAPI documents, made of the schema table and the kinds that are given when somebody asks.
 //!
 //! They say what `kubectl` reads of them: types, keys and strategies for apply and explain, and for each resource the
 //! parameters that its verbs take. Nothing here is kept: callers cache the bytes if they like.
@@ -7,7 +7,7 @@ mod paths;
 mod protobuf;
 
 use super::definitions::{Definition, Field, Topology, Type, table};
-use crate::{Kind, custom, editions, kinds};
+use crate::{Kind, custom};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -33,30 +33,20 @@ impl Version {
     }
 }
 
-/// The kinds that were made at run time.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Customs<'a> {
-    /// All that are served, in every version.
-    pub forms: &'a [&'static Kind],
-    /// The CustomResourceDefinitions that made them.
-    pub definitions: &'a [Value],
-}
-
-/// Every kind in every version.
-fn forms(customs: Customs<'_>) -> Vec<&'static Kind> {
-    let own = kinds().iter().copied().chain(editions().iter().map(|edition| &edition.form));
-    own.chain(customs.forms.iter().copied()).collect()
-}
-
 /// The OpenAPI v3 document of one group and version, as JSON; `None` when it is not served.
-pub fn openapi_v3(group: &str, version: &str, customs: Customs<'_>) -> Option<Vec<u8>> {
+pub fn openapi_v3(
+    group: &str,
+    version: &str,
+    forms: &[&'static Kind],
+    definitions: &[Value],
+) -> Option<Vec<u8>> {
     let served: Vec<&'static Kind> =
-        forms(customs).into_iter().filter(|k| k.group == group && k.version == version).collect();
+        forms.iter().copied().filter(|k| k.group == group && k.version == version).collect();
     if served.is_empty() {
         return None;
     }
     let mut schemas = schemas(&served, Version::V3);
-    schemas.extend(custom::openapi::schemas(customs.definitions, Some((group, version)), false));
+    schemas.extend(custom::openapi::schemas(definitions, Some((group, version)), false));
     let document = json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.37.0"},
@@ -67,24 +57,23 @@ pub fn openapi_v3(group: &str, version: &str, customs: Customs<'_>) -> Option<Ve
 }
 
 /// The OpenAPI v2 document of all kinds, as JSON.
-pub fn openapi_v2(customs: Customs<'_>) -> Vec<u8> {
-    serde_json::to_vec(&document_v2(customs)).unwrap_or_default()
+pub fn openapi_v2(forms: &[&'static Kind], definitions: &[Value]) -> Vec<u8> {
+    serde_json::to_vec(&document_v2(forms, definitions)).unwrap_or_default()
 }
 
 /// The OpenAPI v2 document as `application/com.github.proto-openapi.spec.v2@v1.0+protobuf`, the only form that older
 /// clients take.
-pub fn openapi_v2_protobuf(customs: Customs<'_>) -> Vec<u8> {
-    protobuf::encode(&document_v2(customs))
+pub fn openapi_v2_protobuf(forms: &[&'static Kind], definitions: &[Value]) -> Vec<u8> {
+    protobuf::encode(&document_v2(forms, definitions))
 }
 
-fn document_v2(customs: Customs<'_>) -> Value {
-    let served = forms(customs);
-    let mut schemas = schemas(&served, Version::V2);
-    schemas.extend(custom::openapi::schemas(customs.definitions, None, true));
+fn document_v2(served: &[&'static Kind], definitions: &[Value]) -> Value {
+    let mut schemas = schemas(served, Version::V2);
+    schemas.extend(custom::openapi::schemas(definitions, None, true));
     json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": "v1.37.0"},
-        "paths": paths::of(&served, Version::V2),
+        "paths": paths::of(served, Version::V2),
         "definitions": schemas,
     })
 }

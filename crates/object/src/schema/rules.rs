@@ -30,7 +30,7 @@ impl Pattern {
 }
 
 /// Reads a pattern; the error says what is wrong with it.
-pub(crate) fn compile(text: &str) -> Result<Regex, String> {
+pub fn compile(text: &str) -> Result<Regex, String> {
     let built = regex::RegexBuilder::new(&from_re2(text))
         .size_limit(PATTERN_BYTES_MAX)
         .dfa_size_limit(PATTERN_CACHE_MAX)
@@ -84,7 +84,7 @@ fn from_re2(pattern: &str) -> String {
 
 /// The patterns of one definition, each once.
 #[derive(Debug, Default)]
-pub(crate) struct Patterns(BTreeMap<String, Arc<Pattern>>);
+pub struct Patterns(BTreeMap<String, Arc<Pattern>>);
 
 impl Patterns {
     fn get(&mut self, text: &str) -> Arc<Pattern> {

@@ -41,7 +41,7 @@ const NAMES: [(&str, Format); 14] = [
 ];
 
 /// Formats that upstream checks and this server does not.
-pub(crate) const UNCHECKED: [&str; 11] = [
+pub const UNCHECKED: [&str; 11] = [
     "bsonobjectid",
     "creditcard",
     "hexcolor",

@@ -3,7 +3,7 @@
 use super::*;
 
 fn shelf() -> Shelf {
-    let kind = object::kinds().iter().find(|kind| kind.plural == "configmaps").expect("a kind of the table");
+    let kind = kinds::kinds().iter().find(|kind| kind.plural == "configmaps").expect("a kind of the table");
     Shelf::new(kind)
 }
 

@@ -24,7 +24,7 @@ fn behavior(up: Value, down: Value) -> Value {
         "spec": { "maxReplicas": 100, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "w" },
             "behavior": { "scaleUp": up, "scaleDown": down } },
     });
-    let kind = object::kind("autoscaling", "v2", "horizontalpodautoscalers").expect("a kind");
+    let kind = kinds::kind("autoscaling", "v2", "horizontalpodautoscalers").expect("a kind");
     let context = object::Context { namespace: Some("ns"), now: at(0), uid: Default::default() };
     let mut object = kind.decode(manifest.to_string().as_bytes(), Default::default()).expect("valid").object;
     kind.admit_create(&mut object, &context).expect("valid");

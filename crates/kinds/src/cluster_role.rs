@@ -1,0 +1,27 @@
+//! ClusterRole: what may be done anywhere.
+
+use super::rbac;
+use super::{Kind, PLAIN};
+use object::name::Rule;
+use object::table::{Columns, NAME, name_of, text as column};
+use object::time::Timestamp;
+use serde_json::Value;
+
+pub(super) static KIND: Kind = Kind {
+    group: "rbac.authorization.k8s.io",
+    api_version: "rbac.authorization.k8s.io/v1",
+    kind: "ClusterRole",
+    list_kind: "ClusterRoleList",
+    plural: "clusterroles",
+    singular: "clusterrole",
+    namespaced: false,
+    schema: "io.k8s.api.rbac.v1.ClusterRole",
+    columns: Columns { columns: &[NAME, column("Created At")], row },
+    name_rule: Rule::PathSegment,
+    validate: |new, _, errors| rbac::validate_rules(new, true, errors),
+    ..PLAIN
+};
+
+fn row(object: &Value, _: Timestamp) -> Vec<Value> {
+    vec![name_of(object), object["metadata"]["creationTimestamp"].clone()]
+}

@@ -1,0 +1,24 @@
+//! RoleBinding: who has a role in one namespace.
+
+use super::rbac;
+use super::{Kind, PLAIN};
+use object::name::Rule;
+use object::table::{AGE, Columns, NAME, text as column, wide};
+
+pub(super) static KIND: Kind = Kind {
+    group: "rbac.authorization.k8s.io",
+    api_version: "rbac.authorization.k8s.io/v1",
+    kind: "RoleBinding",
+    list_kind: "RoleBindingList",
+    plural: "rolebindings",
+    singular: "rolebinding",
+    schema: "io.k8s.api.rbac.v1.RoleBinding",
+    columns: Columns {
+        columns: &[NAME, column("Role"), AGE, wide("Users"), wide("Groups"), wide("ServiceAccounts")],
+        row: rbac::binding_row,
+    },
+    name_rule: Rule::PathSegment,
+    default: rbac::default_binding,
+    validate: rbac::validate_binding,
+    ..PLAIN
+};
