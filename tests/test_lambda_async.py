@@ -148,10 +148,10 @@ def test_what_cannot_be_accepted_is_refused(own, create):
     for missing in ({"FunctionName": "no-such-function"}, {"FunctionName": name, "Qualifier": "7"}):
         with pytest.raises(client.exceptions.ResourceNotFoundException):
             client.invoke(InvocationType="Event", Payload="{}", **missing)
-    # What would be lost later is refused now: there is no such queue, and there are no topics.
+    # What would be lost later is refused now: there is no such queue, and no such topic.
     own.boto3("sqs").create_queue(QueueName="ordered.fifo", Attributes={"FifoQueue": "true"})
     for target, why in ((QUEUE + "nobody", "there is no such queue"), (QUEUE + "ordered.fifo", "FIFO"),
-                        ("arn:aws:sns:us-east-1:000000000000:dead", "not supported by dory yet"),
+                        ("arn:aws:sns:us-east-1:000000000000:dead", "there is no such topic"),
                         (ARN + name, "must be an SQS queue or an SNS topic")):
         with pytest.raises(client.exceptions.InvalidParameterValueException) as refused:
             client.update_function_configuration(FunctionName=name, DeadLetterConfig={"TargetArn": target})

@@ -157,7 +157,7 @@ def test_notifications_that_cannot_be(platform, s3, bucket, queue):
     wants("NotImplemented", {**one, "Events": ["s3:ObjectTagging:Put"]})
     wants("InvalidArgument", one, {**one, "Events": ["s3:ObjectCreated:Put"]})
     wants("InvalidArgument", {**one, "Filter": {"Key": {"FilterRules": [{"Name": "middle", "Value": "x"}]}}})
-    wants("NotImplemented", TopicConfigurations=[{"TopicArn": "arn:aws:sns:us-east-1:1:t", "Events": ["s3:ObjectCreated:*"]}])
+    wants("InvalidArgument", TopicConfigurations=[{"TopicArn": "arn:aws:sns:us-east-1:1:t", "Events": ["s3:ObjectCreated:*"]}])
     wants("NotImplemented", EventBridgeConfiguration={})
     assert s3.get_bucket_notification_configuration(Bucket=bucket).get("QueueConfigurations") is None
 

@@ -31,6 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY=example", credentials.access_key_id);
     let (clock, files) = (Arc::new(managed::Wall), dir.path().join("buckets"));
     let door = Arc::new(Door::new(Config {
+        topics: managed::Topics::in_memory(clock.clone()).await,
         buckets: managed::Buckets::open(managed::memory(), files, clock).await?,
         keys: Arc::new(sigv4::Keys::new(vec![credentials], b"seed")),
         functions: functions.await?,

@@ -13,10 +13,10 @@ use http_body_util::BodyExt;
 use iam::{Iam, session, sts};
 use jiff::Timestamp;
 use lambda::Lambda;
-use messaging::{Messaging, sqs};
+use messaging::{Messaging, sns, sqs};
 use s3::S3;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use wire::{Bodies, Body, Call, Fault, REQUEST_BYTES_MAX, REQUEST_ID, Reply, Share};
 
 // A name in this form is looked up without being read first.
@@ -30,6 +30,8 @@ pub struct Config {
     pub functions: Arc<functions::Functions>,
     /// Objects.
     pub buckets: Arc<managed::Buckets>,
+    /// Topics.
+    pub topics: Arc<managed::Topics>,
     /// Where function objects are written.
     pub client: client::kube::Client,
     /// Such as `us-east-1`.
@@ -98,10 +100,12 @@ impl Door {
         let bodies = Arc::default();
         let iam = Arc::new(iam(&config));
         let lambda = Arc::new(lambda(&config, &iam));
-        let messaging = Arc::new(messaging(&config, &iam));
-        let (functions, to, by) = (config.functions.clone(), lambda.clone(), messaging.clone());
-        let targets = Targets { functions, lambda: to, messaging: by };
-        let s3 = s3(&config, &iam, targets, &bodies);
+        let targets = |messaging: &Weak<Messaging>| {
+            let (functions, lambda) = (config.functions.clone(), lambda.clone());
+            Arc::new(Targets { functions, lambda, messaging: messaging.clone() }) as Arc<dyn wire::Targets>
+        };
+        let messaging = messaging(&config, &iam, &targets);
+        let s3 = s3(&config, &iam, targets(&Arc::downgrade(&messaging)), &bodies);
         Door { config, iam, lambda, messaging, s3, bodies }
     }
 
@@ -114,6 +118,9 @@ impl Door {
     pub async fn handle(&self, request: Request<Body>) -> Response<Body> {
         let (parts, body) = request.into_parts();
         let request_id = functions::new_request_id();
+        if sns::is_open(&parts) {
+            return Box::pin(sns::serve_open(&self.messaging, &parts, &request_id)).await;
+        }
         let signed_for = signed_for(&parts);
         if s3::is_meant(&self.s3, &parts, signed_for) {
             return Box::pin(self.serve_s3(parts, body, &request_id)).await;
@@ -159,9 +166,15 @@ impl Door {
         reply
     }
 
-    /// Delivers what happens in buckets to the functions and queues that are to be told, and carries out the rules of buckets:
-    /// for as long as the platform runs.
+    /// What takes results of functions, beside functions and queues.
+    pub fn topics(&self) -> &dyn functions::Destination {
+        &*self.messaging
+    }
+
+    /// Delivers what happens in buckets to those who are to be told, and what waits for subscribers of topics, and carries out
+    /// the rules of buckets: for as long as the platform runs.
     pub async fn keep_house(self: Arc<Self>) {
+        self.messaging.resume();
         let buckets = self.config.buckets.clone();
         futures::future::join(s3::deliver(&self.s3), buckets.keep_expiring()).await;
     }
@@ -196,8 +209,10 @@ impl Door {
             "monitoring" => Ok(cloudwatch::serve(self, &call).await),
             "sts" => Box::pin(sts::serve(&self.iam, &call)).await,
             "sqs" => Ok(Box::pin(sqs::serve(&self.messaging, &call)).await),
+            "sns" => Ok(Box::pin(sns::serve(&self.messaging, &call)).await),
             other => Err(Fault::unknown_operation(format!(
-                "The service {other:?} is not part of dory. Lambda, S3, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."
+                "The service {other:?} is not part of dory. Lambda, S3, SQS, SNS, IAM, STS, CloudWatch and CloudWatch \
+                 Logs are."
             ))),
         }
     }
@@ -225,22 +240,28 @@ fn lambda(config: &Config, iam: &Arc<Iam>) -> Lambda {
     })
 }
 
-fn messaging(config: &Config, iam: &Arc<Iam>) -> Messaging {
-    Messaging::new(messaging::Config {
+fn messaging(
+    config: &Config,
+    iam: &Arc<Iam>,
+    targets: &dyn Fn(&Weak<Messaging>) -> Arc<dyn wire::Targets>,
+) -> Arc<Messaging> {
+    let config = messaging::Config {
         functions: config.functions.clone(),
+        topics: config.topics.clone(),
         iam: iam.clone(),
         region: config.region.clone(),
         account_id: config.account_id.clone(),
         endpoint: config.endpoint.clone(),
-    })
+    };
+    Messaging::new(config, targets)
 }
 
-fn s3(config: &Config, iam: &Arc<Iam>, targets: Targets, bodies: &Arc<Bodies>) -> S3 {
+fn s3(config: &Config, iam: &Arc<Iam>, targets: Arc<dyn wire::Targets>, bodies: &Arc<Bodies>) -> S3 {
     S3::new(s3::Config {
         buckets: config.buckets.clone(),
         iam: iam.clone(),
         keys: config.keys.clone(),
-        targets: Arc::new(targets),
+        targets,
         bodies: bodies.clone(),
         region: config.region.clone(),
         account_id: config.account_id.clone(),
@@ -258,6 +279,7 @@ fn protocol(parts: &Parts, signed_for: &str) -> Protocol {
         "iam" => Protocol::Query(iam::XML_NAMESPACE),
         "sts" => Protocol::Query(sts::XML_NAMESPACE),
         "sqs" => Protocol::Query(sqs::XML_NAMESPACE),
+        "sns" => Protocol::Query(sns::XML_NAMESPACE),
         _ if form() => Protocol::Query(sts::XML_NAMESPACE),
         _ => Protocol::Json,
     }

@@ -6,6 +6,7 @@
 //! ```text
 //!   Door ─ verify the signature ─┬─ room lambda     rest-json, 2015-03-31 and the dates after it
 //!                                ├─ room messaging  sqs: awsJson1.0 and query, 2012-11-05: queues
+//!                                │                  sns: query, 2010-03-31: topics
 //!                                ├─ room s3         REST with XML, 2006-03-01: buckets; verified head first, bodies as they come
 //!                                ├─ room iam        query, 2010-05-08: roles and policies
 //!                                │                  sts: query, 2011-06-15: who calls, temporary credentials

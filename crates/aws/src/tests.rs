@@ -31,6 +31,7 @@ impl House {
             keys: Arc::new(sigv4::Keys::new(vec![credentials.clone()], b"seed")),
             functions: functions.await.expect("functions"),
             buckets: buckets(dir.path()).await,
+            topics: managed::Topics::in_memory(Arc::new(managed::Wall)).await,
             client: testing::house::as_user(&server, "dory:aws"),
             region: "us-east-1".to_owned(),
             account_id: "000000000000".to_owned(),

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use apiserver::{ApiServer, Identity, NoNodes};
 use cli::{Egress, Endpoints, Up};
 use client::kube;
+use functions::{DeliveryError, Parcel};
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,6 +66,27 @@ impl functions::Door for Late {
             });
             listen::inside(stream, handler).await;
         })
+    }
+}
+
+/// Topics take results of functions.
+impl functions::Destination for Late {
+    fn takes(&self, arn: &str) -> bool {
+        arn.starts_with(&format!("arn:aws:sns:{REGION}:{ACCOUNT_ID}:"))
+    }
+
+    fn check(&self, arn: &str) -> Result<(), String> {
+        match self.aws.get() {
+            Some(door) => door.topics().check(arn),
+            None => Err("The platform is being started.".to_owned()),
+        }
+    }
+
+    fn deliver(&self, arn: String, parcel: Parcel) -> BoxFuture<'_, Result<(), DeliveryError>> {
+        match self.aws.get() {
+            Some(door) => door.topics().deliver(arn, parcel),
+            None => Box::pin(async { Err(DeliveryError::Later("the platform is being started".to_owned())) }),
+        }
     }
 }
 
@@ -183,18 +205,13 @@ pub fn scheduler(api: &Arc<ApiServer>) -> scheduler::Handle {
     scheduler::start(in_process(api, "system:kube-scheduler"), scheduler::Options::default())
 }
 
-/// What function instances have of the AWS door.
-pub fn aws_inside(late: &Arc<Late>, keys: &Arc<sigv4::Keys>) -> functions::Aws {
-    functions::Aws { keys: keys.clone(), door: late.clone(), session: INSTANCE_SESSION }
-}
-
 pub async fn functions(
     data: &DataDir,
     api: &Arc<ApiServer>,
     host: &Arc<sandbox::Host>,
     options: &Up,
     environment: &Environment,
-    aws: functions::Aws,
+    (keys, late): (&Arc<sigv4::Keys>, &Arc<Late>),
 ) -> Result<Arc<functions::Functions>> {
     let config = functions::Config {
         client: in_process(api, "dory:functions"),
@@ -210,15 +227,15 @@ pub async fn functions(
         account_id: ACCOUNT_ID.to_owned(),
         region: REGION.to_owned(),
         interpreter_dirs: environment.path.clone(),
-        aws,
-        events: events(data, options).await?,
+        aws: functions::Aws { keys: keys.clone(), door: late.clone(), session: INSTANCE_SESSION },
+        events: events(data, options, late).await?,
     };
     functions::Functions::start(config).await.context("cannot start functions")
 }
 
 /// Events that wait have a store of their own, and so have queues: no invocation and no message is written to the platform's
 /// state, and neither grows it.
-async fn events(data: &DataDir, options: &Up) -> Result<functions::EventConfig> {
+async fn events(data: &DataDir, options: &Up, late: &Arc<Late>) -> Result<functions::EventConfig> {
     let failed = "cannot open the queues of asynchronous invocations";
     let store = store::sqlite(&data.join("queues.db")).context(failed)?;
     let queues = managed::Queues::open(store, Arc::new(managed::Wall)).await.context(failed)?;
@@ -227,8 +244,7 @@ async fn events(data: &DataDir, options: &Up) -> Result<functions::EventConfig> 
     let failed = "cannot open the queues of SQS";
     let store = store::sqlite(&data.join("sqs.db")).context(failed)?;
     let broker = managed::Broker::open(store, Arc::new(managed::Wall)).await.context(failed)?;
-    // Topics and buses that take results come in here when they exist.
-    Ok(functions::EventConfig { queues, retries, destinations: Vec::new(), broker })
+    Ok(functions::EventConfig { queues, retries, destinations: vec![late.clone()], broker })
 }
 
 pub async fn node(
@@ -261,10 +277,17 @@ pub async fn buckets(data: &DataDir) -> Result<Arc<managed::Buckets>> {
     managed::Buckets::open(store, data.join("buckets"), Arc::new(managed::Wall)).await.context(failed)
 }
 
+/// Topics, and what waits for their subscribers, have a store of their own too.
+pub async fn topics(data: &DataDir) -> Result<Arc<managed::Topics>> {
+    let failed = "cannot open the topics of SNS";
+    let store = store::sqlite(&data.join("sns.db")).context(failed)?;
+    managed::Topics::open(store, Arc::new(managed::Wall)).await.context(failed)
+}
+
 pub fn aws_door(
     api: &Arc<ApiServer>,
     functions: &Arc<functions::Functions>,
-    buckets: Arc<managed::Buckets>,
+    (buckets, topics): (Arc<managed::Buckets>, Arc<managed::Topics>),
     keys: &Arc<sigv4::Keys>,
     endpoints: &Endpoints,
 ) -> Arc<aws::Door> {
@@ -273,6 +296,7 @@ pub fn aws_door(
         client: in_process(api, "dory:aws"),
         functions: functions.clone(),
         buckets,
+        topics,
         region: REGION.to_owned(),
         account_id: ACCOUNT_ID.to_owned(),
         endpoint: format!("http://127.0.0.1:{}", endpoints.aws_port),

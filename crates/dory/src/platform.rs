@@ -100,13 +100,13 @@ impl Running {
 
         let controllers = parts::controllers(&api, &pki);
         let scheduler = parts::scheduler(&api);
-        let inside = parts::aws_inside(&late, &keys);
-        let functions = parts::functions(data, &api, &host, options, environment, inside).await?;
+        let functions = parts::functions(data, &api, &host, options, environment, (&keys, &late)).await?;
         late.functions.set(functions.clone()).ok();
         let node = parts::node(data, &api, &host, &network, &endpoints, &functions).await?;
         late.node.set(node.clone()).ok();
         let buckets = parts::buckets(data).await?;
-        let door = parts::aws_door(&api, &functions, buckets, &keys, &endpoints);
+        let topics = parts::topics(data).await?;
+        let door = parts::aws_door(&api, &functions, (buckets, topics), &keys, &endpoints);
         late.aws.set(door.clone()).ok();
         door.make_default_role().await.context("cannot make the default role of functions")?;
         let gateway = parts::gateway(&api, &functions, &keys, (sockets.http, sockets.https)).await?;

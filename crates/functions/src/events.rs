@@ -44,7 +44,7 @@ pub struct EventConfig {
     pub queues: Arc<Queues>,
     /// When they are tried again.
     pub retries: Retries,
-    /// What can take their results, beside functions and queues: the services that have topics, buses and buckets.
+    /// What can take their results, beside functions and queues: the services that have topics, and buses and buckets one day.
     pub destinations: Vec<Arc<dyn Destination>>,
     /// The queues of SQS, which take results too.
     pub broker: Arc<Broker>,

@@ -10,7 +10,6 @@
 mod batch;
 mod collect;
 mod mapping;
-mod pattern;
 mod poller;
 mod record;
 mod report;
@@ -36,7 +35,7 @@ struct Running {
 
 /// Whether events could be filtered by this pattern; says why not otherwise.
 pub fn check_filter(pattern: &str) -> Result<(), String> {
-    pattern::Pattern::read(pattern).map(drop)
+    managed::Pattern::read(pattern).map(drop)
 }
 
 impl Sources {

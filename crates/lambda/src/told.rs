@@ -22,7 +22,7 @@ pub async fn tell(
         kind: InvocationKind::Event,
         payload: body.into(),
         client_context: None,
-        trace_id: None,
+        trace_id: source.trace.map(str::to_owned),
         log_tail: false,
     };
     match lambda.config.functions.invoke(invocation).await {

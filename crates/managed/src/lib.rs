@@ -15,6 +15,9 @@
 //!  Buckets ─ objects of any size, with the rules of S3
 //!    └─ Draft ─▶ file ─▶ record ─▶ Reading
 //!
+//!  Topics ─ topics and their subscriptions, each with a Queue of what is still to be delivered
+//!    └─ Pattern ─ which messages a subscription wants
+//!
 //!  Logs ─ all log groups, and the thread that writes them
 //!    └─ Log     append ─▶ memory ─▶ file ─▶ read, follow, events
 //! ```
@@ -24,7 +27,9 @@ mod broker;
 mod bucket;
 mod clock;
 mod logs;
+mod pattern;
 mod queue;
+mod topic;
 
 pub use broker::{
     Accepted, Ask, Attribute, AttributeValue, Broker, DeclareError, Declared, Delivered, Handle, HandleError,
@@ -43,7 +48,9 @@ pub use logs::{
     EventQuery, GroupError, Log, LogEvent, LogGroup, LogPage, LogPosition, LogQuery, LogStream, Logs, Start,
     StreamFilter, Streams,
 };
+pub use pattern::Pattern;
 pub use queue::{
     Counts, Depth, Draft, Limits, MESSAGE_BYTES_MAX, Message, Queue, QueueError, Queues, Receipt, SendError,
 };
 pub use store::{Error as StoreError, memory};
+pub use topic::{Matter, Subscription, Topic, TopicError, TopicSettings, Topics};

@@ -1,19 +1,24 @@
-//! Services that carry messages: SQS. Their queues and rules are `managed`'s; here is what the APIs call them, and what they
-//! accept. A topic's service would be the file beside `sqs`.
+//! Services that carry messages: SQS and SNS. Their queues, topics and rules are `managed`'s; here is what the APIs call them, and
+//! what they accept.
 //!
 //! ```text
 //!  sqs ─ awsJson1.0 and query, 2012-11-05: queues; `told` ─ what other services put into them
+//!  sns ─ query, 2010-03-31: topics, and their deliveries; `told` ─ what other services publish to them
 //! ```
 
+pub mod sns;
 pub mod sqs;
 
 use functions::Functions;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use wire::Targets;
 
 /// What the services need.
 pub struct Config {
     /// Whose queues these are.
     pub functions: Arc<Functions>,
+    /// The topics, and what waits for their subscribers.
+    pub topics: Arc<managed::Topics>,
     /// Who sends.
     pub iam: Arc<iam::Iam>,
     /// Such as `us-east-1`.
@@ -24,14 +29,23 @@ pub struct Config {
     pub endpoint: String,
 }
 
-/// The queues of one account.
+/// The queues and topics of one account.
 pub struct Messaging {
     config: Config,
+    /// Functions, as far as topics tell them anything.
+    targets: Arc<dyn Targets>,
+    deliveries: sns::Deliveries,
+    this: Weak<Messaging>,
 }
 
 impl Messaging {
-    /// Makes the services.
-    pub fn new(config: Config) -> Messaging {
-        Messaging { config }
+    /// Makes the services. The targets lead back to them.
+    pub fn new(config: Config, targets: &dyn Fn(&Weak<Messaging>) -> Arc<dyn Targets>) -> Arc<Messaging> {
+        Arc::new_cyclic(|this| Messaging {
+            config,
+            targets: targets(this),
+            deliveries: sns::Deliveries::default(),
+            this: this.clone(),
+        })
     }
 }

@@ -2,17 +2,17 @@
 //! their rules are `managed`'s; here is what the API calls them, and what it accepts.
 
 mod attributes;
-mod batch;
+pub(crate) mod batch;
 mod declared;
-mod input;
-mod message_attributes;
+pub(crate) mod input;
+pub(crate) mod message_attributes;
 mod moves;
 mod permission;
 mod receipts;
 mod receive;
 mod redrive;
-mod refused;
-mod send;
+pub(crate) mod refused;
+pub(crate) mod send;
 mod tags;
 pub mod told;
 mod wire;
@@ -30,7 +30,7 @@ use std::sync::Arc;
 /// Of the answers of the query format.
 pub const XML_NAMESPACE: &str = "http://queue.amazonaws.com/doc/2012-11-05/";
 
-type Answer = Result<Value, Refused>;
+pub(crate) type Answer = Result<Value, Refused>;
 
 /// Answers one request, in the format that it came in.
 pub async fn serve(messaging: &Messaging, call: &Call) -> Reply {

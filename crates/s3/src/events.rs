@@ -1,4 +1,4 @@
-//! What functions and queues are told of what happens in buckets: the record of an event, and its delivery. Events are durable
+//! What functions, queues and topics are told of what happens in buckets: the record of an event, and its delivery. Events are durable
 //! with what they tell of, so that each is delivered at least once; what can never be delivered is dropped, and said so.
 
 use super::ask::Ask;
@@ -89,16 +89,16 @@ async fn one(s3: &S3, event: &BucketEvent) -> Result<(), Undelivered> {
 
 async fn send(s3: &S3, target: &str, bucket: &str, body: String) -> Result<(), Undelivered> {
     let arn = format!("arn:aws:s3:::{bucket}");
-    s3.config.targets.send(target, Source { service: SERVICE, arn: &arn }, body).await
+    s3.config.targets.send(target, Source { service: SERVICE, arn: &arn, trace: None }, body).await
 }
 
 /// Whether events of a bucket could be delivered to a target now; says why not.
 pub(super) async fn check(ask: &Ask<'_>, target: &str) -> Result<(), String> {
     let arn = format!("arn:aws:s3:::{}", ask.name);
-    ask.s3.config.targets.check(target, Source { service: SERVICE, arn: &arn }).await
+    ask.s3.config.targets.check(target, Source { service: SERVICE, arn: &arn, trace: None }).await
 }
 
-/// Tells a queue that it will be told.
+/// Tells a queue or a topic that it will be told.
 pub(super) async fn test(ask: &Ask<'_>, target: &str) {
     let event = json!({
         "Service": "Amazon S3", "Event": "s3:TestEvent", "Time": time(ask.buckets().now_ms()), "Bucket": ask.name,

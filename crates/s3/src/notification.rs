@@ -1,4 +1,4 @@
-//! `PutBucketNotificationConfiguration`: which functions and queues are told of what. Each must be there and let itself be told.
+//! `PutBucketNotificationConfiguration`: which functions, queues and topics are told of what. Each must be there and let itself be told.
 
 use super::ask::Ask;
 use super::refused::Refused;
@@ -52,10 +52,10 @@ pub(super) async fn put(ask: &Ask<'_>, document: &str) -> Result<(), Refused> {
             )
         })?;
     }
-    let mut queues: Vec<String> = Vec::new();
+    let mut tested: Vec<String> = Vec::new();
     for (element, notification) in &document {
-        if *element == "QueueConfiguration" && !queues.contains(&notification.target) {
-            queues.push(notification.target.clone());
+        if *element != "CloudFunctionConfiguration" && !tested.contains(&notification.target) {
+            tested.push(notification.target.clone());
         }
     }
     let shown: String = document.iter().map(|(element, one)| show(element, one)).collect();
@@ -65,8 +65,8 @@ pub(super) async fn put(ask: &Ask<'_>, document: &str) -> Result<(), Refused> {
         Ok(())
     })
     .await?;
-    for queue in queues {
-        events::test(ask, &queue).await;
+    for target in tested {
+        events::test(ask, &target).await;
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ fn read(document: &str) -> Result<Document, Refused> {
         let (element, target) = match node.tag_name().name() {
             "QueueConfiguration" => ("QueueConfiguration", "Queue"),
             "CloudFunctionConfiguration" => ("CloudFunctionConfiguration", "CloudFunction"),
-            "TopicConfiguration" => return Err(Refused::unsupported("A notification of a topic")),
+            "TopicConfiguration" => ("TopicConfiguration", "Topic"),
             "EventBridgeConfiguration" => return Err(Refused::unsupported("A notification of EventBridge")),
             _ => return Err(Refused::malformed()),
         };
@@ -156,7 +156,7 @@ fn overlaps(one: &Notification, other: &Notification) -> bool {
 }
 
 fn show(element: &str, one: &Notification) -> String {
-    let target = if element == "QueueConfiguration" { "Queue" } else { "CloudFunction" };
+    let target = element.trim_end_matches("Configuration");
     let mut text =
         format!("<{element}><Id>{}</Id><{target}>{}</{target}>", escape(&one.id), escape(&one.target));
     one.events.iter().for_each(|event| text.push_str(&format!("<Event>{event}</Event>")));
@@ -203,6 +203,9 @@ mod tests {
         assert_eq!(of(&format!("{one}{}", queue(created, &filter("a/b")))).map(drop), Err("InvalidArgument"));
         assert_eq!(of(&queue("<Event>s3:ObjectTagging:*</Event>", "")).map(drop), Err("NotImplemented"));
         assert_eq!(of(&queue("<Event>s3:Nonsense</Event>", "")).map(drop), Err("InvalidArgument"));
-        assert_eq!(of("<TopicConfiguration/>").map(drop), Err("NotImplemented"));
+        let topic = one.replace("Queue", "Topic");
+        let read = of(&topic).expect("read");
+        assert_eq!(show(read[0].0, &read[0].1), topic);
+        assert_eq!(of("<EventBridgeConfiguration/>").map(drop), Err("NotImplemented"));
     }
 }

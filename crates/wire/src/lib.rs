@@ -6,7 +6,7 @@
 //!   Fault ─ one error, in the shape of the protocol that it is answered in
 //!   query ─ forms in, XML out      event_stream ─ answers that come as a stream of events
 //!   Bodies, Share ─ how much of requests is in memory, in all and of each instance
-//!   Targets ─ the queues and functions that one service tells of what happened in another
+//!   Targets ─ the queues, topics and functions that one service tells of what happened in another
 //! ```
 
 mod bodies;

@@ -1,5 +1,5 @@
 //! The query protocol, both ways: a request is a form (`Tags.member.1.Key=…`), an answer is XML around a JSON value.
-//! Knows no service; IAM and STS speak it.
+//! Knows no service; IAM, STS and SNS speak it.
 
 use crate::reply;
 use crate::{Call, Fault, Reply, parameters};
@@ -130,6 +130,12 @@ fn set(at: &mut Value, words: &[&str], value: String) -> Result<(), &'static str
     set(members.entry((*word).to_owned()).or_insert(Value::Null), rest, value)
 }
 
+/// A map as answers have it: entries with keys and values.
+pub fn map(entries: impl Iterator<Item = (String, String)>) -> Value {
+    let entry = |(key, value): (String, String)| serde_json::json!({ "key": key, "value": value });
+    serde_json::json!({ "entry": entries.map(entry).collect::<Vec<_>>() })
+}
+
 /// A constraint of the model is broken; as the query services say it.
 pub fn invalid(member: &str, value: &str, constraint: &str) -> Fault {
     let mut letters = member.chars();
@@ -153,6 +159,10 @@ pub fn answer(namespace: &str, action: &str, result: &Value, request_id: &str) -
 fn element(text: &mut String, name: &str, value: &Value) {
     if value.is_null() {
         return;
+    }
+    // What is in a map stands under this name, without an element around all of it.
+    if let ("entry", Value::Array(entries)) = (name, value) {
+        return entries.iter().for_each(|entry| element(text, name, entry));
     }
     text.push_str(&format!("<{name}>"));
     match value {
@@ -231,11 +241,12 @@ mod tests {
     #[test]
     fn values_become_xml() {
         let mut text = String::new();
-        let value = json!({"Names": ["a<b", "c"], "None": null, "Truth": true, "Inner": {"N": 1}});
+        let inner = map([("k".to_owned(), "v".to_owned())].into_iter());
+        let value = json!({"Names": ["a<b", "c"], "None": null, "Truth": true, "Inner": inner});
         element(&mut text, "R", &value);
         assert_eq!(
             text,
-            "<R><Inner><N>1</N></Inner><Names><member>a&lt;b</member><member>c</member></Names><Truth>true</Truth></R>"
+            "<R><Inner><entry><key>k</key><value>v</value></entry></Inner><Names><member>a&lt;b</member><member>c</member></Names><Truth>true</Truth></R>"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! What one service tells others: a queue or a function gets a document, on behalf of a resource of the service. Services see
-//! one another only so; the door gives them the one that knows queues and functions.
+//! What one service tells others: a queue, a topic or a function gets a document, on behalf of a resource of the service. Services see
+//! one another only so; the door gives them the one that knows them all.
 
 use futures::future::BoxFuture;
 
@@ -10,6 +10,8 @@ pub struct Source<'a> {
     pub service: &'a str,
     /// The resource of it, such as `arn:aws:s3:::bucket`.
     pub arn: &'a str,
+    /// The trace header of what made it happen, to pass on.
+    pub trace: Option<&'a str>,
 }
 
 /// Why something was not delivered.
@@ -21,7 +23,7 @@ pub enum Undelivered {
     Later(String),
 }
 
-/// Queues and functions, by their ARNs.
+/// Queues, topics and functions, by their ARNs.
 pub trait Targets: Send + Sync {
     /// Whether a target is there and lets itself be told; why not, in words for whoever names it.
     fn check<'a>(&'a self, target: &'a str, source: Source<'a>) -> BoxFuture<'a, Result<(), String>>;

@@ -66,16 +66,13 @@ impl Functions {
                 "The destination {arn} is invalid: queues here are {}…",
                 self.machine.queue_arn("")
             )),
-            "sns" | "events" | "s3" => {
-                let instead = match dead_letter {
-                    true => "Name an SQS queue.",
-                    false => "Name a function or an SQS queue that takes the results.",
-                };
-                Err(format!(
-                    "The destination {arn} is not supported by dory yet: results do not go to topics, buses and buckets. \
-                     {instead}"
-                ))
+            "sns" => {
+                Err(format!("The destination {arn} is invalid: it is no topic of this account and region."))
             }
+            "events" | "s3" if !dead_letter => Err(format!(
+                "The destination {arn} is not supported by dory yet: results do not go to buses and buckets. Name a function, \
+                 an SQS queue or an SNS topic that takes the results."
+            )),
             _ if dead_letter => Err(format!(
                 "The dead-letter target {arn} is invalid: it must be an SQS queue or an SNS topic."
             )),

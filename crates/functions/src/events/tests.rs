@@ -248,7 +248,9 @@ async fn what_cannot_be_accepted_is_refused_at_once() {
     assert!(matches!(invoke(version).await, Err(InvokeError::NotFound(_))));
     let check = |arn: &str, dead_letter| room.functions.check_destination(arn, dead_letter).err();
     assert_eq!(check("arn:aws:sqs:us-east-1:000000000000:q", true), None);
-    for arn in ["arn:aws:sns:us-east-1:000000000000:t", "arn:aws:events:x:0:b", "arn:aws:s3:::b"] {
+    let topic = "arn:aws:sns:us-east-1:000000000000:t";
+    assert!(check(topic, true).is_some_and(|why| why.contains("no topic of this account")));
+    for arn in ["arn:aws:events:x:0:b", "arn:aws:s3:::b"] {
         assert!(check(arn, false).is_some_and(|why| why.contains("not supported by dory yet")), "{arn}");
     }
     let function = "arn:aws:lambda:us-east-1:000000000000:function:hello";

@@ -1,6 +1,6 @@
 //! One mapping, read from its object. Pure.
 
-use super::pattern::Pattern;
+use managed::Pattern;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;

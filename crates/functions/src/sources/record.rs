@@ -1,7 +1,7 @@
 //! Messages as functions get them: the document of Lambda's SQS events ("Using Lambda with Amazon SQS", developer guide), and
 //! whether a filter lets them through. Pure.
 
-use super::pattern::Pattern;
+use managed::Pattern;
 use managed::{Attribute, AttributeValue, Delivered, md5_of, md5_of_attributes};
 use serde_json::{Map, Value, json};
 

@@ -47,7 +47,7 @@ pub(super) struct Happened {
 pub struct BucketEvent {
     /// Such as `ObjectCreated:Put`.
     pub name: String,
-    /// The ARN of the queue or function that is to be told.
+    /// The ARN of the queue, topic or function that is to be told.
     pub target: String,
     /// The id of the notification.
     pub notification: String,

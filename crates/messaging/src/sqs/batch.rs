@@ -8,7 +8,7 @@ const ENTRIES_MAX: usize = 10;
 const ID_MAX: usize = 80;
 
 /// The entries of a request, if it is a batch at all; `entry` is what errors call one.
-pub(super) fn entries(input: &Input, entry: &str, members: &[&str]) -> Result<Vec<Input>, Refused> {
+pub(crate) fn entries(input: &Input, entry: &str, members: &[&str]) -> Result<Vec<Input>, Refused> {
     let entries = input.structures("Entries")?;
     if entries.is_empty() {
         return Err(Refused::empty_batch(entry));
@@ -33,7 +33,7 @@ pub(super) fn entries(input: &Input, entry: &str, members: &[&str]) -> Result<Ve
 }
 
 /// The answer, by entry: what is told of those that succeeded, beside their ids.
-pub(super) fn answer(entries: &[Input], results: Vec<Answer>) -> Answer {
+pub(crate) fn answer(entries: &[Input], results: Vec<Answer>) -> Answer {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for (entry, result) in entries.iter().zip(results) {
         let id = entry.required("Id")?;

@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 
 /// One structure of a request.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Input {
-    pub(super) members: Map<String, Value>,
+pub(crate) struct Input {
+    pub(crate) members: Map<String, Value>,
 }
 
 impl Input {
-    pub(super) fn of(value: Value) -> Result<Input, Refused> {
+    pub(crate) fn of(value: Value) -> Result<Input, Refused> {
         match value {
             Value::Object(members) => Ok(Input { members }),
             Value::Null => Ok(Input::default()),
@@ -23,7 +23,7 @@ impl Input {
     }
 
     /// Refuses members that this platform would have to ignore.
-    pub(super) fn only(&self, known: &[&str]) -> Result<(), Refused> {
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), Refused> {
         let unknown = |(name, value): &(&String, &Value)| !known.contains(&name.as_str()) && !value.is_null();
         match self.members.iter().find(unknown) {
             Some((name, _)) => {
@@ -33,7 +33,7 @@ impl Input {
         }
     }
 
-    pub(super) fn text(&self, member: &str) -> Result<Option<&str>, Refused> {
+    pub(crate) fn text(&self, member: &str) -> Result<Option<&str>, Refused> {
         match self.get(member) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -42,12 +42,12 @@ impl Input {
     }
 
     /// A text that must be there and say something.
-    pub(super) fn required(&self, member: &str) -> Result<&str, Refused> {
+    pub(crate) fn required(&self, member: &str) -> Result<&str, Refused> {
         self.text(member)?.filter(|text| !text.is_empty()).ok_or_else(|| Refused::missing(member))
     }
 
     /// A whole number within bounds.
-    pub(super) fn number(&self, member: &str, min: u32, max: u32) -> Result<Option<u32>, Refused> {
+    pub(crate) fn number(&self, member: &str, min: u32, max: u32) -> Result<Option<u32>, Refused> {
         let number = match self.get(member) {
             None => return Ok(None),
             Some(Value::Number(number)) => number.as_i64(),
@@ -65,7 +65,7 @@ impl Input {
     }
 
     /// The texts of a list.
-    pub(super) fn texts(&self, member: &str) -> Result<Vec<&str>, Refused> {
+    pub(crate) fn texts(&self, member: &str) -> Result<Vec<&str>, Refused> {
         let text =
             |value| Value::as_str(value).ok_or_else(|| Refused::unread(format!("{member} must be strings")));
         self.list(member)?.iter().map(text).collect()
@@ -81,12 +81,12 @@ impl Input {
         }
     }
 
-    pub(super) fn structures(&self, member: &str) -> Result<Vec<Input>, Refused> {
+    pub(crate) fn structures(&self, member: &str) -> Result<Vec<Input>, Refused> {
         self.list(member)?.iter().cloned().map(Input::of).collect()
     }
 
     /// The entries of a map, by their keys.
-    pub(super) fn map(&self, member: &str) -> Result<&Map<String, Value>, Refused> {
+    pub(crate) fn map(&self, member: &str) -> Result<&Map<String, Value>, Refused> {
         static EMPTY: std::sync::LazyLock<Map<String, Value>> = std::sync::LazyLock::new(Map::new);
         match self.get(member) {
             None => Ok(&EMPTY),
@@ -96,7 +96,7 @@ impl Input {
     }
 
     /// The same where all values are texts.
-    pub(super) fn text_map(&self, member: &str) -> Result<Vec<(&str, &str)>, Refused> {
+    pub(crate) fn text_map(&self, member: &str) -> Result<Vec<(&str, &str)>, Refused> {
         let pair = |(key, value): (&'_ String, &'_ Value)| match value {
             Value::String(_) => Ok(()),
             _ => Err(Refused::unread(format!("{member} must have texts as values, and {key} is none"))),

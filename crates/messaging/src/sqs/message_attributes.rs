@@ -8,7 +8,7 @@ use managed::{Attribute, AttributeValue};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-const ATTRIBUTES_MAX: usize = 10;
+pub(crate) const ATTRIBUTES_MAX: usize = 10;
 const NAME_MAX: usize = 256;
 const TYPE_MAX: usize = 256;
 /// The one that senders may set of what the platform knows of a message.
@@ -16,13 +16,18 @@ const TRACE: &str = "AWSTraceHeader";
 
 /// The attributes of a message that is sent.
 pub(super) fn read(input: &Input) -> Result<BTreeMap<String, Attribute>, Refused> {
-    let entries = input.map("MessageAttributes")?;
-    if entries.len() > ATTRIBUTES_MAX {
+    let count = input.map("MessageAttributes")?.len();
+    if count > ATTRIBUTES_MAX {
         return Err(Refused::parameter(format!(
-            "Number of message attributes [{}] exceeds the allowed maximum [{ATTRIBUTES_MAX}].",
-            entries.len()
+            "Number of message attributes [{count}] exceeds the allowed maximum [{ATTRIBUTES_MAX}]."
         )));
     }
+    read_any(input)
+}
+
+/// The same, however many there are: a topic takes more than a queue.
+pub(crate) fn read_any(input: &Input) -> Result<BTreeMap<String, Attribute>, Refused> {
+    let entries = input.map("MessageAttributes")?;
     let read = |(name, value): (&String, &Value)| {
         check_name(name)?;
         Ok((name.clone(), attribute(name, value)?))

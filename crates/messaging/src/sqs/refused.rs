@@ -5,10 +5,10 @@ use managed::{DeclareError, HandleError, LetterError, ReceiveError};
 /// An error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refused {
-    pub(super) status: u16,
+    pub(crate) status: u16,
     pub(super) code: &'static str,
-    pub(super) shape: &'static str,
-    pub(super) message: String,
+    pub(crate) shape: &'static str,
+    pub(crate) message: String,
 }
 
 impl Refused {
@@ -120,7 +120,7 @@ impl Refused {
         Refused::new("AWS.SimpleQueueService.InvalidBatchEntryId", "InvalidBatchEntryId", message)
     }
 
-    pub(super) fn too_long(bytes: usize, max: usize) -> Refused {
+    pub(crate) fn too_long(bytes: usize, max: usize) -> Refused {
         let message =
             format!("Batch requests cannot be longer than {max} bytes. You have sent {bytes} bytes.");
         Refused::new("AWS.SimpleQueueService.BatchRequestTooLong", "BatchRequestTooLong", message)

@@ -11,9 +11,14 @@ pub async fn tell(
     source: Source<'_>,
     body: String,
 ) -> Result<(), Undelivered> {
+    let letter = Letter { body: body.into(), sender: source.service.to_owned(), ..Letter::default() };
+    put(messaging, name, letter).await
+}
+
+/// Puts a letter into a queue, by the queue's name.
+pub(crate) async fn put(messaging: &Messaging, name: &str, letter: Letter) -> Result<(), Undelivered> {
     let queue = messaging.config.functions.broker().get(name);
     let queue = queue.ok_or_else(|| Undelivered::Never("there is no such queue".to_owned()))?;
-    let letter = Letter { body: body.into(), sender: source.service.to_owned(), ..Letter::default() };
     match queue.send(letter).await {
         Ok(_) => Ok(()),
         Err(error @ (LetterError::Full(_) | LetterError::Store(_))) => {

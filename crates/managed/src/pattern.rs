@@ -1,5 +1,5 @@
-//! Patterns of events, as EventBridge has them and Lambda filters by ("Control which events Lambda sends to your function",
-//! developer guide). Pure.
+//! Patterns of events, as EventBridge has them: Lambda filters what comes from queues by them ("Control which events Lambda sends
+//! to your function", developer guide), and topics what subscriptions get. Pure.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ const DEPTH_MAX: usize = 32;
 
 /// What an event must look like.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Pattern(Fields);
+pub struct Pattern(Fields);
 
 #[derive(Debug, Clone, PartialEq)]
 struct Fields {
@@ -48,7 +48,7 @@ enum Comparison {
 
 impl Pattern {
     /// Reads a pattern, with all that it asks.
-    pub(super) fn read(text: &str) -> Result<Pattern, String> {
+    pub fn read(text: &str) -> Result<Pattern, String> {
         let document: Value =
             serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
         match document {
@@ -57,7 +57,8 @@ impl Pattern {
         }
     }
 
-    pub(super) fn matches(&self, event: &Value) -> bool {
+    /// Whether an event looks so.
+    pub fn matches(&self, event: &Value) -> bool {
         self.0.matches(event)
     }
 }
