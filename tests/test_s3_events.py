@@ -215,7 +215,7 @@ def test_code_that_lies_in_a_bucket(platform, s3, bucket, awslambda, function):
 
 
 def sdk():
-    """boto3 as a layer: the libraries of the tests' own environment, with the models of two services."""
+    """boto3 as a layer: the libraries of the tests' own environment, with the models of three services."""
     packages = next((VENV.parent / "lib").glob("python*")) / "site-packages"
     names = ["boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3"]
     buffer = io.BytesIO()
@@ -224,7 +224,7 @@ def sdk():
         for path in (path for path in files if path.is_file()):
             inside = path.relative_to(packages)
             service = inside.parts[2] if inside.parts[:2] == ("botocore", "data") and len(inside.parts) > 3 else None
-            if "__pycache__" not in inside.parts and service in (None, "s3", "sts"):
+            if "__pycache__" not in inside.parts and service in (None, "s3", "sts", "sns"):
                 archive.write(path, pathlib.Path("python") / inside)
     return buffer.getvalue()
 

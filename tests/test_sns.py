@@ -5,6 +5,8 @@ import http.server
 import json
 import os
 import signal
+import ssl
+import subprocess
 import threading
 import time
 import urllib.error
@@ -15,7 +17,7 @@ import botocore.exceptions
 import pytest
 from conftest import lasting_ports, wait_for
 from test_s3 import bucket, s3  # noqa: F401
-from test_s3_events import awslambda, function, function_arn, queue_arn, told  # noqa: F401
+from test_s3_events import awslambda, function, function_arn, queue_arn, sdk, told  # noqa: F401
 
 ACCOUNT = "000000000000"
 ARN = f"arn:aws:sns:us-east-1:{ACCOUNT}:"
@@ -58,10 +60,43 @@ def queue(sqs):
         sqs.delete_queue(QueueUrl=url)
 
 
+LOOPS = """
+import boto3, json, os
+def handler(event, context):
+    print("GOT " + json.dumps(event), flush=True)
+    boto3.client("sns").publish(TopicArn=os.environ["TOPIC"], Message="again")
+"""
+
+# Errors of the model that some operation here gives; below, why the others cannot be.
+RAISED = {
+    "AuthorizationError", "BatchEntryIdsNotDistinct", "BatchRequestTooLong", "EmptyBatchRequest", "InvalidBatchEntryId", "InvalidParameter",
+    "NotFound", "ParameterValueInvalid", "ResourceNotFound", "TagLimitExceeded", "TooManyEntriesInBatchRequest",
+}
+REASONS = {
+    "ConcurrentAccess": "tags are written one after the other",
+    "EndpointDisabled": "there are no mobile endpoints",
+    "FilterPolicyLimitExceeded": "there is no limit of filters but that of subscriptions",
+    "InternalError": "the disk is full; cannot be made here",
+    "InvalidSecurity": "refused signatures are the door's",
+    "InvalidState": "a topic has no states",
+    "OptedOut": "there are no text messages",
+    "PlatformApplicationDisabled": "there are no mobile applications",
+    "ReplayLimitExceeded": "there are no FIFO topics",
+    "StaleTag": "tags are written one after the other",
+    "SubscriptionLimitExceeded": "after 20,000",
+    "TagPolicy": "there are no tag policies",
+    "Throttled": "after 25,000 messages that wait",
+    "TopicLimitExceeded": "after 10,000",
+    "UserError": "there are no text messages",
+    "ValidationException": "there is no data protection, and there are no text messages",
+    "VerificationException": "there are no text messages",
+}
+
+
 class Receiver:
     """An address that subscribers may have: keeps what is posted to it, and answers as it is told."""
 
-    def __init__(self, port=0):
+    def __init__(self, port=0, tls=None):
         self.posts, self.status = [], 200
         receiver = self
 
@@ -77,7 +112,9 @@ class Receiver:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/in?a=b"
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}/in?a=b"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def of(self, kind):
@@ -294,6 +331,12 @@ def test_what_is_refused(sns, sqs, topic, queue):
     sqs.delete_queue(QueueUrl=fifo)
 
 
+def test_every_error_of_the_model_is_known(sns):
+    model = sns.meta.service_model
+    codes = {shape.error_code for name in model.operation_names for shape in model.operation_model(name).error_shapes}
+    assert {code for code in codes if not code.startswith("KMS")} == RAISED | set(REASONS)
+
+
 def test_addresses_confirm_and_are_told(sns, topic, receiver):
     arn = topic()
     answer = sns.subscribe(TopicArn=arn, Protocol="http", Endpoint=receiver.url)["SubscriptionArn"]
@@ -353,6 +396,39 @@ def test_dead_letters(sns, sqs, topic, queue, receiver):
     assert len(receiver.of("Notification")) == 1, "what the receiver calls wrong is not tried again"
 
 
+def test_addresses_are_tried_again(sns, topic, receiver):
+    arn = topic()
+    sns.subscribe(TopicArn=arn, Protocol="http", Endpoint=receiver.url)
+    sns.confirm_subscription(TopicArn=arn, Token=receiver.confirmation()["Token"])
+    receiver.status = 503
+    sent = sns.publish(TopicArn=arn, Message="x")["MessageId"]
+    wait_for("the receiver is told", lambda: receiver.of("Notification"), 30)
+    receiver.status = 200
+    wait_for("the receiver is told again", lambda: len(receiver.of("Notification")) > 1, 60)
+    assert {headers["x-amz-sns-message-id"] for headers, _ in receiver.of("Notification")} == {sent}
+
+
+def test_https_addresses_must_be_trusted(make_platform, monkeypatch, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=x",
+         "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    for trusted in (certificate, None):
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted)) if trusted else monkeypatch.delenv("SSL_CERT_FILE")
+        receiver, sns = Receiver(tls=tls), make_platform().boto3("sns")
+        arn = sns.create_topic(Name="t")["TopicArn"]
+        sns.subscribe(TopicArn=arn, Protocol="https", Endpoint=receiver.url)
+        if trusted:
+            assert receiver.confirmation()["TopicArn"] == arn
+        else:
+            time.sleep(3)
+            assert not receiver.posts
+        receiver.close()
+
+
 def test_functions_are_told(platform, sns, sqs, topic, queue, awslambda, function):  # noqa: F811
     arn, dead, name = topic(), queue(), function()
     one = sns.subscribe(TopicArn=arn, Protocol="lambda", Endpoint=function_arn(name), Attributes={"RedrivePolicy": json.dumps({"deadLetterTargetArn": queue_arn(dead)})})["SubscriptionArn"]
@@ -366,6 +442,20 @@ def test_functions_are_told(platform, sns, sqs, topic, queue, awslambda, functio
     inner = record["Sns"]
     assert (inner["Message"], inner["Subject"], inner["MessageId"], inner["TopicArn"]) == ("hello", "s", sent, arn)
     assert inner["MessageAttributes"] == {"a": {"Type": "String", "Value": "b"}} and inner["Type"] == "Notification"
+
+
+def test_a_function_that_feeds_itself_is_stopped(platform, sns, topic, awslambda, function, s3, bucket):  # noqa: F811
+    arn = topic()
+    s3.put_object(Bucket=bucket, Key="sdk.zip", Body=sdk())
+    layer = awslambda.publish_layer_version(LayerName=f"sdk-{bucket}", Content={"S3Bucket": bucket, "S3Key": "sdk.zip"})
+    name = function(LOOPS, Layers=[layer["LayerVersionArn"]], MemorySize=512, Environment={"Variables": {"TOPIC": arn}})
+    sns.subscribe(TopicArn=arn, Protocol="lambda", Endpoint=function_arn(name))
+    awslambda.add_permission(FunctionName=name, StatementId="sns", Action="lambda:InvokeFunction", Principal="sns.amazonaws.com", SourceArn=arn)
+    sns.publish(TopicArn=arn, Message="once")
+    wait_for("the function runs sixteen times", lambda: len(told(platform, name)) >= 16, 90)
+    time.sleep(3)
+    assert len(told(platform, name)) <= 17
+    awslambda.delete_layer_version(LayerName=f"sdk-{bucket}", VersionNumber=layer["Version"])
 
 
 def test_results_of_functions_go_to_topics(sns, sqs, topic, queue, awslambda, function):  # noqa: F811
