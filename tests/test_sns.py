@@ -64,7 +64,12 @@ LOOPS = """
 import boto3, json, os
 def handler(event, context):
     print("GOT " + json.dumps(event), flush=True)
-    boto3.client("sns").publish(TopicArn=os.environ["TOPIC"], Message="again")
+    sns = boto3.client("sns")
+    try:
+        sns.subscribe(TopicArn=os.environ["TOPIC"], Protocol="http", Endpoint="http://127.0.0.1:1/")
+    except Exception as error:
+        print("REFUSED", error, flush=True)
+    sns.publish(TopicArn=os.environ["TOPIC"], Message="again")
 """
 
 # Errors of the model that some operation here gives; below, why the others cannot be.
@@ -455,6 +460,7 @@ def test_a_function_that_feeds_itself_is_stopped(platform, sns, topic, awslambda
     wait_for("the function runs sixteen times", lambda: len(told(platform, name)) >= 16, 90)
     time.sleep(3)
     assert len(told(platform, name)) <= 17
+    assert "REFUSED An error occurred (AuthorizationError)" in platform.run("logs", name).stdout
     awslambda.delete_layer_version(LayerName=f"sdk-{bucket}", VersionNumber=layer["Version"])
 
 

@@ -131,7 +131,10 @@ async fn answer(service: &Service<'_>, operation: &str, input: &Input) -> Answer
         "TagResource" => tags::tag(messaging, input).await,
         "UntagResource" => tags::untag(messaging, input).await,
         "ListTagsForResource" => tags::list(messaging, input),
-        "Subscribe" => subscriptions::subscribe(messaging, input).await,
+        "Subscribe" => {
+            let inside = service.call.parts.extensions.get::<wire::FromInstance>().is_some();
+            subscriptions::subscribe(messaging, input, inside).await
+        }
         "Unsubscribe" => subscriptions::unsubscribe(messaging, input, true).await,
         "ConfirmSubscription" => subscriptions::confirm(messaging, input, true).await,
         "ListSubscriptions" => subscriptions::list(messaging, input, None),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// The longest address of an endpoint.
 const ENDPOINT_MAX: usize = 2048;
 
-pub(super) async fn subscribe(messaging: &Messaging, input: &Input) -> Answer {
+pub(super) async fn subscribe(messaging: &Messaging, input: &Input, inside: bool) -> Answer {
     let (topic, _) = messaging.topic(input.required("TopicArn")?)?;
     let protocol = input.required("Protocol")?;
     let endpoint = input.required("Endpoint")?;
@@ -18,6 +18,12 @@ pub(super) async fn subscribe(messaging: &Messaging, input: &Input) -> Answer {
         attributes::flag("ReturnSubscriptionArn", input.text("ReturnSubscriptionArn")?.unwrap_or("false"))?;
     check(messaging, protocol, endpoint)?;
     let here = !protocol.starts_with("http");
+    // An instance reaches what its network lets it reach; the platform, which delivers, reaches everything.
+    if inside && !here {
+        let message =
+            "A function cannot subscribe an address: subscribe it from outside the platform's instances.";
+        return Err(Fault::new(403, "AuthorizationError", message));
+    }
     let mut wanted = Subscription {
         id: uuid::Uuid::new_v4().to_string(),
         protocol: protocol.to_owned(),
