@@ -169,7 +169,7 @@ async fn requests_that_make_no_sense_are_told_why() {
         &house.send("dynamodb", Request::post("/"), "{}").await,
         expect![[r#"
             404 UnknownOperationException
-            {"Type":"User","__type":"UnknownOperationException","message":"The service \"dynamodb\" is not part of dory. Lambda, S3, SQS, IAM, STS, CloudWatch and CloudWatch Logs are."}
+            {"Type":"User","__type":"UnknownOperationException","message":"The service \"dynamodb\" is not part of dory. Lambda, S3, SQS, SNS, IAM, STS, CloudWatch and CloudWatch Logs are."}
         "#]],
     );
 }
