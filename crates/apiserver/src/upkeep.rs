@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 use store::{Expect, Op};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{sync::watch, task::JoinSet, time::Instant};
 
 /// Which Events are kept.
 const EVENTS: Keep = Keep {
@@ -115,23 +115,39 @@ async fn end_history(api: Weak<Api>, keep: Duration) {
     }
 }
 
-/// Tells when many changes have come and no more do, and again some time later.
+/// Tells when many changes have come and no more do, and again some time later, if that is not another burst.
 async fn end_bursts(api: Weak<Api>, burst: u64, [quiet, again]: [Duration; 2]) {
     let Some(mut revisions) = api.upgrade().map(|api| api.cache.subscribe()) else { return };
     let mut told = *revisions.borrow_and_update();
-    while revisions.wait_for(|now| *now >= told + burst).await.is_ok() {
-        loop {
-            let before = *revisions.borrow();
-            tokio::time::sleep(quiet).await;
-            told = *revisions.borrow();
-            if told < before + TRICKLE {
-                break;
+    let mut due: Option<Instant> = None;
+    loop {
+        let many = revisions.wait_for(|now| *now >= told + burst);
+        let ended = match due.take() {
+            Some(due) => tokio::time::timeout_at(due, many).await.map(|came| came.is_err()),
+            None => Ok(many.await.is_err()),
+        };
+        match ended {
+            Ok(true) => return,
+            Ok(false) => {
+                told = until_quiet(&revisions, quiet).await;
+                due = Some(Instant::now() + again);
             }
+            // It is time to tell again.
+            Err(_) => {}
         }
-        for wait in [Duration::ZERO, again] {
-            tokio::time::sleep(wait).await;
-            let Some(api) = api.upgrade() else { return };
-            settle(&api).await;
+        let Some(api) = api.upgrade() else { return };
+        settle(&api).await;
+    }
+}
+
+/// Waits until few changes come; the last of them.
+async fn until_quiet(revisions: &watch::Receiver<u64>, quiet: Duration) -> u64 {
+    loop {
+        let before = *revisions.borrow();
+        tokio::time::sleep(quiet).await;
+        let now = *revisions.borrow();
+        if now < before + TRICKLE {
+            return now;
         }
     }
 }
